@@ -1,0 +1,122 @@
+import { type Static, Type } from "typebox";
+import { formatDuration, parseDuration } from "./duration.ts";
+import type { Event } from "./event.ts";
+import { type FieldPath, parseFieldPath, readField, scalarText } from "./fields.ts";
+import { encodeKey } from "./key.ts";
+import { SUM_VALUE_MAX } from "./limits.ts";
+import type { Window } from "./window.ts";
+
+const Scalar = Type.Union([Type.String(), Type.Number(), Type.Boolean()]);
+const Durations = Type.Record(Type.String(), Type.String());
+
+/** What a client writes; everything but `name` and `event` has a default. */
+export const CounterInput = Type.Object(
+  {
+    name: Type.String({ pattern: "^[a-z][a-z0-9_-]{0,63}$" }),
+    event: Type.Union([
+      Type.String({ minLength: 1 }),
+      Type.Array(Type.String({ minLength: 1 }), { minItems: 1, maxItems: 100 }),
+    ]),
+    by: Type.Optional(Type.Array(Type.String(), { maxItems: 8 })),
+    unique: Type.Optional(Type.String()),
+    sum: Type.Optional(Type.String()),
+    where: Type.Optional(
+      Type.Record(Type.String(), Type.Union([Scalar, Type.Array(Scalar, { minItems: 1, maxItems: 1000 })])),
+    ),
+    windows: Type.Optional(Type.Array(Type.String(), { minItems: 1, maxItems: 4 })),
+    keep: Type.Optional(Durations),
+    coldKeep: Type.Optional(Durations),
+    lateness: Type.Optional(Type.String()),
+    top: Type.Optional(Type.Boolean()),
+    keysMax: Type.Optional(Type.Integer({ minimum: 1, maximum: 100_000_000 })),
+  },
+  { additionalProperties: false },
+);
+export type CounterInput = Static<typeof CounterInput>;
+
+/** A definition with its defaults filled in, as it is stored and shown. */
+export type CounterDefinition = CounterInput &
+  Required<Pick<CounterInput, "by" | "windows" | "keep" | "lateness" | "top" | "keysMax">>;
+
+/** A definition ready for use. */
+export interface Counter {
+  readonly definition: CounterDefinition;
+  readonly name: string;
+  /** Part of every Redis key of the counter: one that is deleted and made anew starts empty. */
+  readonly generation: number;
+  /** Finest first. */
+  readonly windows: readonly Window[];
+  /** `null`: every type. */
+  readonly types: readonly string[] | null;
+  readonly by: readonly FieldPath[];
+  readonly unique: FieldPath | null;
+  readonly sum: FieldPath | null;
+  readonly where: readonly { readonly path: FieldPath; readonly values: ReadonlySet<string> }[];
+  readonly latenessMs: number;
+  readonly top: boolean;
+  readonly keysMax: number;
+}
+
+/** The counter that exists when nothing was ever configured. */
+export const DEFAULT_COUNTER: CounterInput = {
+  name: "events",
+  event: "*",
+  by: ["type"],
+  windows: ["10s", "1m", "1h", "1d"],
+};
+
+/** Compiles a definition that `parseCounter` made. */
+export function compileCounter(definition: CounterDefinition, generation: number): Counter {
+  const path = (text: string | undefined) => (text === undefined ? null : (parseFieldPath(text) as FieldPath));
+  return {
+    definition,
+    name: definition.name,
+    generation,
+    windows: definition.windows.map((label) => ({ label, ms: parseDuration(label) as number })),
+    types: eventTypes(definition.event),
+    by: definition.by.map((text) => parseFieldPath(text) as FieldPath),
+    unique: path(definition.unique),
+    sum: path(definition.sum),
+    where: Object.entries(definition.where ?? {}).map(([text, values]) => ({
+      path: parseFieldPath(text) as FieldPath,
+      values: new Set([values].flat().map(String)),
+    })),
+    latenessMs: parseDuration(definition.lateness) as number,
+    top: definition.top,
+    keysMax: definition.keysMax,
+  };
+}
+
+function eventTypes(event: string | readonly string[]): readonly string[] | null {
+  const list = typeof event === "string" ? [event] : event;
+  return list.includes("*") ? null : list;
+}
+
+/** Whether `where` holds; the type is matched by whoever picks the counters of a type. */
+export function matchesWhere(counter: Counter, event: Event): boolean {
+  return counter.where.every(({ path, values }) => values.has(scalarText(readField(event, path)) ?? ""));
+}
+
+/** Text of the event's key: missing fields and values that are no scalar are `""`. */
+export function keyOf(counter: Counter, event: Event): string {
+  return encodeKey(counter.by.map((path) => scalarText(readField(event, path)) ?? ""));
+}
+
+/** Whether the counter's summed field can be added up; a value of another type counts as 0. */
+export function sumInRange(counter: Counter, event: Event): boolean {
+  if (!counter.sum) return true;
+  const value = readField(event, counter.sum);
+  return typeof value !== "number" || Math.abs(value) <= SUM_VALUE_MAX;
+}
+
+const DAY_MS = 86_400_000;
+
+/**
+ * Default retention in Redis of a window's buckets: a day of minutes, a month of hours, 400 days of days, and never
+ * less than the rule for `keep` asks.
+ */
+export function defaultKeep(windowMs: number, minimumMs: number): string {
+  const days = windowMs < 3_600_000 ? 1 : windowMs < DAY_MS ? 30 : 400;
+  const ms = Math.max(days * DAY_MS, minimumMs);
+  return days === 1 && ms === DAY_MS ? "24h" : formatDuration(ms);
+}

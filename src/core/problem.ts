@@ -1,0 +1,61 @@
+/**
+ * Every error that a client can meet. `retryable`: the same request may succeed later. The table is what the OpenAPI
+ * document and docs/errors.md are held against.
+ */
+export const PROBLEMS = {
+  bad_request: { status: 400, title: "The request is malformed", retryable: false },
+  invalid_events: { status: 400, title: "No event of the request was acceptable", retryable: false },
+  invalid_counter: { status: 400, title: "The counter definition has faults", retryable: false },
+  invalid_span: { status: 400, title: "The span is not valid", retryable: false },
+  invalid_window: { status: 400, title: "The counter has no such window", retryable: false },
+  invalid_key: { status: 400, title: "The key does not fit the counter", retryable: false },
+  invalid_parameter: { status: 400, title: "A parameter is not valid", retryable: false },
+  not_found: { status: 404, title: "There is no such resource", retryable: false },
+  unknown_counter: { status: 404, title: "There is no such counter", retryable: false },
+  counter_conflict: { status: 409, title: "The counter exists with another definition", retryable: false },
+  top_disabled: { status: 409, title: "The counter keeps no leaderboard", retryable: false },
+  too_large: { status: 413, title: "The request is too large", retryable: false },
+  unsupported_media_type: { status: 415, title: "The media type or encoding is not supported", retryable: false },
+  unavailable: { status: 503, title: "Redis cannot take or answer this now", retryable: true },
+  internal: { status: 500, title: "The service made a mistake", retryable: true },
+} as const;
+
+export type ProblemCode = keyof typeof PROBLEMS;
+
+/** An error for a client, shown as RFC 9457 `application/problem+json`. */
+export class Problem extends Error {
+  override readonly name = "Problem";
+  readonly code: ProblemCode;
+  /** Further members of the problem document. */
+  readonly extra: Readonly<Record<string, unknown>>;
+
+  constructor(code: ProblemCode, detail: string, extra: Readonly<Record<string, unknown>> = {}, cause?: unknown) {
+    super(detail, { cause });
+    this.code = code;
+    this.extra = extra;
+  }
+
+  get status(): number {
+    return PROBLEMS[this.code].status;
+  }
+
+  toDocument(): ProblemDocument {
+    const { status, title } = PROBLEMS[this.code];
+    return {
+      type: `urn:tallymark:problem:${this.code}`,
+      title,
+      status,
+      code: this.code,
+      detail: this.message,
+      ...this.extra,
+    };
+  }
+}
+
+export interface ProblemDocument {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly code: ProblemCode;
+  readonly detail: string;
+}
