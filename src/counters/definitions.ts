@@ -1,0 +1,34 @@
+import { type Counter, compileCounter } from "../core/counter.ts";
+import type { StoredDefinitions } from "../redis/commands/definitions.ts";
+
+/** All counters at one version. Never changes: an event is counted under exactly one of these. */
+export class Definitions {
+  readonly version: number;
+  readonly counters: readonly Counter[];
+  readonly #byName: ReadonlyMap<string, Counter>;
+  readonly #byType = new Map<string, Counter[]>();
+  readonly #everyType: readonly Counter[];
+
+  constructor(stored: StoredDefinitions) {
+    this.version = stored.version;
+    this.counters = stored.counters.map(({ definition, generation }) => compileCounter(definition, generation));
+    this.#byName = new Map(this.counters.map((counter) => [counter.name, counter]));
+    this.#everyType = this.counters.filter((counter) => counter.types === null);
+    for (const counter of this.counters) {
+      for (const type of counter.types ?? []) {
+        const list = this.#byType.get(type) ?? [...this.#everyType];
+        if (!list.includes(counter)) list.push(counter);
+        this.#byType.set(type, list);
+      }
+    }
+  }
+
+  find(name: string): Counter | undefined {
+    return this.#byName.get(name);
+  }
+
+  /** Counters of an event type; their `where` is still to be asked. */
+  forType(type: string): readonly Counter[] {
+    return this.#byType.get(type) ?? this.#everyType;
+  }
+}

@@ -1,0 +1,82 @@
+import type { FastifyPluginAsyncTypebox } from "@fastify/type-provider-typebox";
+import { Type } from "typebox";
+import { CounterInput } from "../core/counter.ts";
+import { parseCounter } from "../core/counter-parse.ts";
+import { isObject } from "../core/event.ts";
+import { Problem } from "../core/problem.ts";
+import { problems } from "../http/schemas.ts";
+import type { CounterRegistry } from "./registry.ts";
+
+const Path = Type.Object({ name: Type.String() });
+/** Stored definitions have every default filled in; what is shown is what is stored. */
+const Definition = Type.Unsafe<Record<string, unknown>>({ type: "object", additionalProperties: true });
+
+export interface CounterRoutesOptions {
+  readonly registry: CounterRegistry;
+}
+
+export const counterRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = async (app, { registry }) => {
+  const tags = ["Counters"];
+
+  app.get(
+    "/v1/counters",
+    { schema: { tags, summary: "All counters", response: { 200: Type.Object({ counters: Type.Array(Definition) }) } } },
+    async () => ({ counters: registry.current.counters.map(({ definition }) => ({ ...definition })) }),
+  );
+
+  app.get(
+    "/v1/counters/:name",
+    { schema: { tags, summary: "One counter", params: Path, response: { 200: Definition, ...problems(404) } } },
+    async ({ params }) => {
+      const counter = registry.current.find(params.name);
+      if (!counter) throw new Problem("unknown_counter", `there is no counter "${params.name}"`);
+      return { ...counter.definition };
+    },
+  );
+
+  app.put(
+    "/v1/counters/:name",
+    {
+      // The handler validates, so that all faults are told at once.
+      validatorCompiler: () => () => true,
+      schema: {
+        tags,
+        summary: "Make or change a counter",
+        description: "keep, coldKeep, lateness and keysMax can change while the counter lives.",
+        params: Path,
+        body: Type.Partial(CounterInput),
+        response: { 200: Definition, 201: Definition, ...problems(400, 409, 503) },
+      },
+    },
+    async ({ params, body }, reply) => {
+      const { name } = params;
+      const given: unknown = isObject(body) ? { name, ...body } : body;
+      const parsed = parseCounter(given);
+      const faults = Array.isArray(parsed) ? parsed : [];
+      if (isObject(given) && given.name !== name)
+        faults.push({ field: "name", detail: "must be the name in the path" });
+      if (faults.length > 0 || Array.isArray(parsed)) {
+        const detail = faults.map((fault) => `${fault.field || "body"}: ${fault.detail}`).join("; ");
+        throw new Problem("invalid_counter", detail, { faults });
+      }
+      const outcome = await registry.put(parsed);
+      return reply.code(outcome === "created" ? 201 : 200).send({ ...parsed });
+    },
+  );
+
+  app.delete(
+    "/v1/counters/:name",
+    {
+      schema: {
+        tags,
+        summary: "Delete a counter and its counts",
+        params: Path,
+        response: { 204: Type.Null(), ...problems(404, 503) },
+      },
+    },
+    async ({ params }, reply) => {
+      await registry.remove(params.name);
+      return reply.code(204).send(null);
+    },
+  );
+};

@@ -1,0 +1,136 @@
+import { Cluster, Redis, type RedisOptions } from "ioredis";
+import { ConfigurationError } from "../core/errors.ts";
+
+export type RedisClient = Redis | Cluster;
+
+/** Where Redis is: the parts of a `REDIS_URL`, or the embedded server's address. */
+export type RedisTarget =
+  | { readonly kind: "single"; readonly options: RedisOptions }
+  | { readonly kind: "cluster"; readonly nodes: { host: string; port: number }[]; readonly options: RedisOptions };
+
+/** A command that has no reply after this long, ms, has an unknown outcome. */
+const COMMAND_TIMEOUT_MS = 5_000;
+const RECONNECT_MAX_MS = 500;
+
+const retryStrategy = (attempt: number) => Math.min(attempt * 50, RECONNECT_MAX_MS);
+
+/**
+ * Nothing is resent and nothing waits in a queue: a command fails at once when the connection does, its outcome
+ * unknown, and whoever asked decides. By default ioredis sends a command again whose reply was lost, which turns one
+ * XADD into two.
+ */
+const PROMPT: RedisOptions = {
+  lazyConnect: true,
+  maxRetriesPerRequest: 0,
+  enableOfflineQueue: false,
+  connectTimeout: COMMAND_TIMEOUT_MS,
+  keepAlive: 10_000,
+  retryStrategy,
+};
+
+/**
+ * What a connection is for.
+ * `prompt`: requests and scripts. `blocking`: waits for entries, no limit but the command's own. `subscriber`: pub/sub,
+ * which subscribes again by itself.
+ */
+export type Purpose = "prompt" | "blocking" | "subscriber";
+
+const OPTIONS: Record<Purpose, RedisOptions> = {
+  prompt: { ...PROMPT, commandTimeout: COMMAND_TIMEOUT_MS },
+  blocking: { ...PROMPT, blockingTimeout: COMMAND_TIMEOUT_MS },
+  subscriber: { ...PROMPT, enableOfflineQueue: true, maxRetriesPerRequest: null },
+};
+
+/** `redis://`, `rediss://`, `redis+sentinel://h1,h2/name`, `redis+cluster://h1,h2` → target. */
+export function parseRedisUrl(url: string): RedisTarget {
+  const match = /^(redis|rediss|redis\+sentinel|redis\+cluster):\/\/(?:([^@/]*)@)?([^/?]*)(?:\/([^?]*))?$/.exec(url);
+  if (!match) {
+    throw new ConfigurationError([
+      "REDIS_URL: must be redis://host:port, rediss://…, redis+sentinel://h1,h2/name or redis+cluster://h1,h2",
+    ]);
+  }
+  const [, scheme, userinfo, hosts = "", path = ""] = match;
+  const auth = credentials(userinfo);
+  const defaultPort = scheme === "redis+sentinel" ? 26_379 : 6_379;
+  const nodes = hosts.split(",").map((text) => parseHost(text, defaultPort));
+  const [first] = nodes as [{ host: string; port: number }];
+  if (scheme === "redis+cluster") return { kind: "cluster", nodes, options: auth };
+  if (scheme === "redis+sentinel") {
+    if (!path) throw new ConfigurationError(["REDIS_URL: redis+sentinel://h1,h2/name lacks the name of the primary"]);
+    return { kind: "single", options: { ...auth, sentinels: nodes, name: path } };
+  }
+  if (nodes.length > 1) {
+    throw new ConfigurationError(["REDIS_URL: several hosts need redis+sentinel:// or redis+cluster://"]);
+  }
+  if (!/^\d*$/.test(path)) throw new ConfigurationError(["REDIS_URL: the path must be a database number"]);
+  const tls = scheme === "rediss" ? { tls: {} } : {};
+  return { kind: "single", options: { ...auth, ...first, ...tls, db: Number(path) } };
+}
+
+function credentials(userinfo: string | undefined): RedisOptions {
+  if (!userinfo) return {};
+  const [username, password] = userinfo.includes(":") ? userinfo.split(":", 2) : ["", userinfo];
+  const decode = (text: string | undefined) => decodeURIComponent(text ?? "");
+  return username ? { username: decode(username), password: decode(password) } : { password: decode(password) };
+}
+
+function parseHost(text: string, defaultPort: number): { host: string; port: number } {
+  const match = /^(\[[^\]]+\]|[^:]+)(?::(\d{1,5}))?$/.exec(text);
+  const port = Number(match?.[2] ?? defaultPort);
+  if (!match || port > 65_535) throw new ConfigurationError([`REDIS_URL: "${text}" is not host or host:port`]);
+  return { host: (match[1] as string).replace(/^\[|\]$/g, ""), port };
+}
+
+/** Makes the connections of a process and closes them all. */
+export class Connections {
+  readonly #target: RedisTarget;
+  readonly #onError: (error: Error) => void;
+  readonly #open = new Set<RedisClient>();
+
+  constructor(target: RedisTarget, onError: (error: Error) => void) {
+    this.#target = target;
+    this.#onError = onError;
+  }
+
+  get isCluster(): boolean {
+    return this.#target.kind === "cluster";
+  }
+
+  /** A connection that has been made once; afterwards it reconnects by itself. */
+  async open(purpose: Purpose): Promise<RedisClient> {
+    const client = this.#make(OPTIONS[purpose]);
+    client.on("error", this.#onError);
+    this.#open.add(client);
+    try {
+      await client.connect();
+    } catch (error) {
+      this.close(client);
+      throw error;
+    }
+    return client;
+  }
+
+  #make(options: RedisOptions): RedisClient {
+    const redisOptions = { ...options, ...this.#target.options, replyMapping: "legacy" as const };
+    if (this.#target.kind === "single") return new Redis(redisOptions);
+    return new Cluster(this.#target.nodes, {
+      lazyConnect: true,
+      enableOfflineQueue: options.enableOfflineQueue ?? true,
+      clusterRetryStrategy: retryStrategy,
+      // Retries here would send a command again whose outcome is unknown.
+      retryDelayOnFailover: 0,
+      retryDelayOnClusterDown: 0,
+      redisOptions,
+    });
+  }
+
+  /** Closes one connection at once. */
+  close(client: RedisClient): void {
+    this.#open.delete(client);
+    client.disconnect();
+  }
+
+  closeAll(): void {
+    for (const client of [...this.#open]) this.close(client);
+  }
+}

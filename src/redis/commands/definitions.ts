@@ -1,0 +1,55 @@
+import type { CounterDefinition } from "../../core/counter.ts";
+import type { RedisClient } from "../client.ts";
+import { META, type PartitionKeys } from "../keys.ts";
+import type { Scripts } from "../scripts.ts";
+
+export interface StoredDefinitions {
+  /** 0 before the first change. */
+  readonly version: number;
+  readonly counters: readonly { readonly definition: CounterDefinition; readonly generation: number }[];
+}
+
+export async function readDefinitions(client: RedisClient): Promise<StoredDefinitions> {
+  const fields = await client.hgetall(META.counters);
+  const counters = Object.entries(fields)
+    .filter(([name]) => !name.startsWith("="))
+    .map(([, text]) => {
+      const space = text.indexOf(" ");
+      return {
+        generation: Number(text.slice(0, space)),
+        definition: JSON.parse(text.slice(space + 1)) as CounterDefinition,
+      };
+    })
+    .sort((a, b) => (a.definition.name < b.definition.name ? -1 : 1));
+  return { version: Number(fields["=version"] ?? 0), counters };
+}
+
+export type DefineOutcome = { readonly kind: "conflict" } | { readonly kind: "ok"; readonly version: number };
+
+/**
+ * Stores (or with `definition: null` deletes) a counter if `known` is still the version; see lua/define.lua.
+ *
+ * @param generation of a counter that goes on, `null` for a new one
+ */
+export async function writeDefinition(
+  client: RedisClient,
+  scripts: Scripts,
+  known: number,
+  name: string,
+  definition: CounterDefinition | null,
+  generation: number | null,
+): Promise<DefineOutcome> {
+  const text = definition === null ? "" : JSON.stringify(definition);
+  const reply = (await scripts
+    .get("define")
+    .run(client, [META.counters, META.deletedCounters], [known, name, text, generation ?? ""])) as [
+    "ok" | "conflict",
+    number,
+  ];
+  return reply[0] === "ok" ? { kind: "ok", version: reply[1] } : { kind: "conflict" };
+}
+
+/** From here on the partition refuses batches planned under definitions older than `version`. */
+export async function raiseVersion(client: RedisClient, scripts: Scripts, partition: PartitionKeys, version: number) {
+  await scripts.get("raise-version").run(client, [partition.state], [version]);
+}

@@ -1,0 +1,55 @@
+import { LIVE_CLOCK_MAX_LAG_MS } from "../../core/limits.ts";
+import type { RedisClient } from "../client.ts";
+import type { PartitionKeys } from "../keys.ts";
+import { packForLua } from "../pack.ts";
+import type { Scripts } from "../scripts.ts";
+
+/** How long a lease outlives its owner's last sign of life, ms. */
+export const LEASE_MS = 5_000;
+
+/** Takes the partition if nobody owns it or the caller already does. */
+export async function acquireLease(client: RedisClient, partition: PartitionKeys, token: string): Promise<boolean> {
+  if ((await client.set(partition.lease, token, "PX", LEASE_MS, "NX")) === "OK") return true;
+  return (await client.get(partition.lease)) === token;
+}
+
+export async function releaseLease(client: RedisClient, scripts: Scripts, partition: PartitionKeys, token: string) {
+  await scripts.get("release").run(client, [partition.lease], [token]);
+}
+
+export interface TickingCounter {
+  readonly generation: string;
+  readonly lateness: number;
+  /** What a historic clock rises to, ms. */
+  readonly floor: number | null;
+  /** What a missing clock starts at, ms. */
+  readonly seed: number | null;
+}
+
+export type TickOutcome =
+  | { readonly kind: "lost" }
+  | {
+      readonly kind: "ok";
+      /** Entries in the stream: waiting or pending, since applied ones are deleted. */
+      readonly waiting: number;
+      /** Entries added but neither applied nor waiting; anything but 0 is a loss. */
+      readonly missing: number;
+    };
+
+/** Renews the lease and moves idle clocks, see lua/tick.lua. */
+export async function tick(
+  client: RedisClient,
+  scripts: Scripts,
+  partition: PartitionKeys,
+  token: string,
+  counters: readonly TickingCounter[],
+): Promise<TickOutcome> {
+  const packed = packForLua({ liveLag: LIVE_CLOCK_MAX_LAG_MS, counters });
+  const { stream, lease, state, clocks } = partition;
+  const reply = (await scripts.get("tick").run(client, [stream, lease, state, clocks], [token, LEASE_MS, packed])) as [
+    TickOutcome["kind"],
+    number,
+    number,
+  ];
+  return reply[0] === "ok" ? { kind: "ok", waiting: reply[1], missing: reply[2] } : { kind: "lost" };
+}

@@ -1,0 +1,37 @@
+/** Replies of Redis that say "not now": the same command may work later. */
+const TRANSIENT = [
+  "LOADING",
+  "READONLY",
+  "CLUSTERDOWN",
+  "MASTERDOWN",
+  "TRYAGAIN",
+  "MOVED",
+  "ASK",
+  "OOM",
+  "BUSY",
+  "MISCONF",
+  "NOREPLICAS",
+  "NOGROUP",
+  "UNBLOCKED",
+  "ERR max number of clients",
+];
+
+/**
+ * Whether a failed command says that something is wrong with our data or scripts, rather than with the connection or
+ * the server's present state.
+ */
+export function isFatalReply(error: unknown): boolean {
+  if (!(error instanceof Error) || error.name !== "ReplyError") return false;
+  return !TRANSIENT.some((prefix) => error.message.startsWith(prefix));
+}
+
+/** Names and texts of errors that say nothing of the command, only that it got no reply. */
+const CONNECTION =
+  /^(Connection is closed|Command timed out|Stream isn't writeable|Reached the max retries|Failed to refresh slots|None of startup nodes|Cluster isn't ready)|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOENT/;
+
+/** Whether an error means that Redis could not be asked, or does not answer just now. */
+export function isUnavailable(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  if (error.name === "ReplyError") return !isFatalReply(error);
+  return error.name === "MaxRetriesPerRequestError" || CONNECTION.test(error.message);
+}

@@ -1,0 +1,194 @@
+import calculateSlot from "cluster-key-slot";
+import type { Counter } from "../core/counter.ts";
+import type { Window } from "../core/window.ts";
+
+/**
+ * Every name in Redis, and the only place that knows the hash tag. Text from users comes last in a name, after the tag,
+ * so nothing in it can be taken for a tag or a separator.
+ */
+
+const SLOTS = 16_384;
+
+/** Consumer group of the workers, and the one consumer in it: whoever holds the lease. */
+export const GROUP = "tallymark";
+export const CONSUMER = "owner";
+
+export const META = {
+  deployment: "tm:{meta}:deployment",
+  counters: "tm:{meta}:counters",
+  deletedCounters: "tm:{meta}:deleted",
+} as const;
+
+/** Channel on which outcomes of entries are published to the process that waits for them. */
+export const outcomeChannel = (processId: string) => `tm:outcomes:${processId}`;
+
+/** Channel on which a change of the definitions is announced. */
+export const DEFINITIONS_CHANNEL = "tm:definitions";
+
+/** Whose numbers a cell holds: one key's, the total's over all keys, or those of all keys refused by `keysMax`. */
+export type CellOwner = { readonly key: string } | "total" | "other";
+
+/**
+ * Hash tag of a partition. Its slot lies in the partition's own stretch of the 16,384 slots, so that partitions spread
+ * evenly over the primaries of a cluster that is divided evenly.
+ */
+function partitionTag(partition: number, partitions: number): string {
+  const first = Math.floor((partition * SLOTS) / partitions);
+  const end = Math.floor(((partition + 1) * SLOTS) / partitions);
+  for (let attempt = 0; ; attempt++) {
+    const tag = attempt === 0 ? `${partition}` : `${partition}.${attempt}`;
+    const slot = calculateSlot(tag);
+    if (slot >= first && slot < end) return tag;
+  }
+}
+
+export class PartitionKeys {
+  readonly partition: number;
+  readonly #base: string;
+
+  constructor(partition: number, partitions: number) {
+    this.partition = partition;
+    this.#base = `tm:{${partitionTag(partition, partitions)}}`;
+  }
+
+  get stream(): string {
+    return `${this.#base}:stream`;
+  }
+  get lease(): string {
+    return `${this.#base}:lease`;
+  }
+  get state(): string {
+    return `${this.#base}:state`;
+  }
+  get clocks(): string {
+    return `${this.#base}:clocks`;
+  }
+  /** Dedupe families by arrival of their last insertion. */
+  get families(): string {
+    return `${this.#base}:families`;
+  }
+  get late(): string {
+    return `${this.#base}:late`;
+  }
+  get dead(): string {
+    return `${this.#base}:dead`;
+  }
+
+  /** A key that lives for one round trip. */
+  scratch(id: string): string {
+    return `${this.#base}:x:${id}`;
+  }
+
+  /** One of the sets of fingerprints of a dedupe family. */
+  fingerprints(family: string, subset: number): string {
+    return `${this.#base}:d:${family}:${subset.toString(36)}`;
+  }
+
+  /** Names of one counter's window in this partition. */
+  window(counter: Counter, window: Window): WindowKeys {
+    return new WindowKeys(
+      `${this.#base}:${counter.generation.toString(36)}:${(window.ms / 1000).toString(36)}`,
+      window.ms,
+      cellsPerChunk(counter),
+    );
+  }
+}
+
+/**
+ * Buckets of one key that share a hash. Redis keeps a hash of up to 128 fields as a listpack, about 10 bytes a cell; a
+ * cell with a sum has up to three fields.
+ */
+export function cellsPerChunk(counter: Counter): number {
+  return counter.sum ? 42 : 128;
+}
+
+export class WindowKeys {
+  readonly #base: string;
+  readonly #ms: number;
+  readonly #perChunk: number;
+
+  constructor(base: string, ms: number, perChunk: number) {
+    this.#base = base;
+    this.#ms = ms;
+    this.#perChunk = perChunk;
+  }
+
+  /** Number of the chunk that holds a bucket; buckets of one chunk are consecutive. */
+  chunk(start: number): number {
+    return Math.floor(start / this.#ms / this.#perChunk);
+  }
+
+  /** Fields of a bucket in its chunk's hash are this number with a suffix. */
+  field(start: number): string {
+    return String((start / this.#ms) % this.#perChunk);
+  }
+
+  /** Hash of the cells of one owner in one chunk. */
+  cells(chunk: number, owner: CellOwner): string {
+    return `${this.#base}:c:${chunk.toString(36)}:${ownerText(owner)}`;
+  }
+
+  sketch(start: number, owner: CellOwner): string {
+    return `${this.#base}:u:${this.#bucket(start)}:${ownerText(owner)}`;
+  }
+
+  board(start: number): string {
+    return `${this.#base}:b:${this.#bucket(start)}`;
+  }
+
+  index(start: number): string {
+    return `${this.#base}:i:${this.#bucket(start)}`;
+  }
+
+  #bucket(start: number): string {
+    return (start / this.#ms).toString(36);
+  }
+}
+
+function ownerText(owner: CellOwner): string {
+  return typeof owner === "object" ? `k${owner.key}` : owner === "total" ? "t" : "o";
+}
+
+/** Suffixes of the fields of a cell: count, sum in whole units, its millionths, and carries of 2^62 units. */
+export const CELL_FIELDS = { count: "", units: "s", micros: "f", carries: "c" } as const;
+
+/** Keys that were admitted to one bucket of the widest window, for all partitions, in a slot of its own. */
+export function admissionKey(counter: Counter, bucketStart: number): string {
+  const widest = counter.windows[counter.windows.length - 1] as Window;
+  return `tm:{a${counter.generation.toString(36)}}:${(bucketStart / widest.ms).toString(36)}`;
+}
+
+/** Ids with a time of their own share a family of dedupe sets for this long, ms. */
+const SLICE_MS = 1_000;
+/**
+ * Sets of a slice. Redis keeps a set of integers sorted in 8 bytes each while it has at most 512 members, its default:
+ * 16,000 ids a second fill 32 sets to that, and at 1,000 a second the 31 members still outweigh the set's own cost.
+ */
+export const SLICE_SUBSETS = 32;
+
+/** Family of ids that carry this time, ms. */
+export function sliceFamily(time: number): string {
+  return `s${Math.floor(time / SLICE_MS).toString(36)}`;
+}
+
+/** Family of ids without a time that arrived from `start` on, ms, spread over `subsets` sets. */
+export function generationFamily(start: number, subsets: number): string {
+  return `g${start.toString(36)}.${subsets.toString(36)}`;
+}
+
+export function parseGenerationFamily(family: string): { family: string; start: number; subsets: number } | null {
+  const match = /^g(\w+)\.(\w+)$/.exec(family);
+  if (!match) return null;
+  return { family, start: Number.parseInt(match[1] as string, 36), subsets: Number.parseInt(match[2] as string, 36) };
+}
+
+/** Names of all sets of a family. */
+export function setsOfFamily(partition: PartitionKeys, family: string): string[] {
+  const subsets = parseGenerationFamily(family)?.subsets ?? SLICE_SUBSETS;
+  return Array.from({ length: subsets }, (_, subset) => partition.fingerprints(family, subset));
+}
+
+/** Names for a deployment of `partitions` partitions. */
+export function partitionKeys(partitions: number): readonly PartitionKeys[] {
+  return Array.from({ length: partitions }, (_, p) => new PartitionKeys(p, partitions));
+}
