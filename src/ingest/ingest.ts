@@ -1,0 +1,138 @@
+import { monotonicFactory } from "ulid";
+import { matchesWhere, sumInRange } from "../core/counter.ts";
+import { type Event, isObject, Rejection, type RejectionCode, validateEvent } from "../core/event.ts";
+import { identify } from "../core/identity.ts";
+import { EVENT_BYTES_MAX } from "../core/limits.ts";
+import { type PackedEvent, packEvent } from "../core/packed.ts";
+import type { CounterRegistry } from "../counters/registry.ts";
+import type { Metrics } from "../metrics.ts";
+import type { PartitionKeys } from "../redis/keys.ts";
+import type { Candidate } from "./decode.ts";
+import type { Outcome, Outcomes } from "./outcomes.ts";
+import { type Producer, shareOut } from "./producer.ts";
+
+export interface IngestDependencies {
+  readonly registry: CounterRegistry;
+  readonly partitions: readonly PartitionKeys[];
+  readonly producer: Producer;
+  readonly outcomes: Outcomes;
+  /** Keys the fingerprints of events. */
+  readonly secret: string;
+  readonly metrics: Metrics;
+  readonly now: () => number;
+}
+
+/** One event that was not accepted. */
+export interface RejectedEvent {
+  readonly index: number;
+  readonly id?: string;
+  readonly code: RejectionCode;
+  readonly detail: string;
+}
+
+/** An event ready for its partition's stream. */
+export interface AcceptedEvent {
+  readonly partition: PartitionKeys;
+  readonly packed: PackedEvent;
+}
+
+/** Validates events one by one and queues what is good. */
+export class Ingest {
+  readonly #deps: IngestDependencies;
+  readonly #makeId = monotonicFactory();
+
+  constructor(deps: IngestDependencies) {
+    this.#deps = deps;
+  }
+
+  validate(candidates: readonly Candidate[]): { accepted: AcceptedEvent[]; rejected: RejectedEvent[] } {
+    const accepted: AcceptedEvent[] = [];
+    const rejected: RejectedEvent[] = [];
+    const now = this.#deps.now();
+    for (const [index, candidate] of candidates.entries()) {
+      const result = candidate instanceof Rejection ? candidate : this.#accept(candidate.value, now);
+      if (!(result instanceof Rejection)) {
+        accepted.push(result);
+        continue;
+      }
+      const { code, detail } = result;
+      const id = "value" in candidate && isObject(candidate.value) ? candidate.value.id : undefined;
+      rejected.push({ index, ...(typeof id === "string" && { id }), code, detail });
+      this.#deps.metrics.rejected.inc({ code });
+    }
+    return { accepted, rejected };
+  }
+
+  #accept(value: unknown, now: number): AcceptedEvent | Rejection {
+    const event = validateEvent(value, now, () => this.#makeId(now));
+    if (event instanceof Rejection) return event;
+    const sumFault = this.#sumFault(event);
+    if (sumFault) return sumFault;
+    const { secret, partitions } = this.#deps;
+    const identity = identify(secret, event.source, event.id);
+    const partition = partitions[identity.spread % partitions.length] as PartitionKeys;
+    try {
+      const packed = packEvent(event, identity);
+      // UTF-8 needs at most three bytes for each UTF-16 unit, so most texts need no counting.
+      if (packed.length * 3 > EVENT_BYTES_MAX && Buffer.byteLength(packed) > EVENT_BYTES_MAX) {
+        return new Rejection("too_large", `the event must be at most ${EVENT_BYTES_MAX} bytes`);
+      }
+      return { partition, packed };
+    } catch (error) {
+      if (error instanceof RangeError) return new Rejection("invalid_data", "data: is nested too deeply");
+      throw error;
+    }
+  }
+
+  #sumFault(event: Event): Rejection | null {
+    for (const counter of this.#deps.registry.current.forType(event.type)) {
+      if (counter.sum && !sumInRange(counter, event) && matchesWhere(counter, event)) {
+        const detail = `${counter.definition.sum}: must be at most 9,000,000,000 either side of zero, since counter "${counter.name}" sums it`;
+        return new Rejection("invalid_data", detail);
+      }
+    }
+    return null;
+  }
+
+  /**
+   * Queues the events; with `waitMs`, also waits until they are applied. `null`: queued, and not (known to be) applied
+   * within that time. Throws a Problem `unavailable` when the outcome of the writing is unknown.
+   */
+  async enqueue(accepted: readonly AcceptedEvent[], waitMs: number | null): Promise<Outcome | null> {
+    const { producer, outcomes, metrics } = this.#deps;
+    const shares = shareOut(byPartition(accepted));
+    const deadline = waitMs === null ? null : AbortSignal.timeout(waitMs);
+    const expected = shares.map(() => deadline && outcomes.expect(deadline));
+    try {
+      await producer.enqueue(
+        shares,
+        expected.map((one) => one && one.replyTo),
+      );
+    } catch (error) {
+      metrics.unavailable.inc();
+      throw error;
+    }
+    metrics.accepted.inc(accepted.length);
+    if (!deadline) return null;
+    return addUp(await Promise.all(expected.map((one) => one?.outcome ?? null)));
+  }
+}
+
+function byPartition(accepted: readonly AcceptedEvent[]): Map<PartitionKeys, PackedEvent[]> {
+  const groups = new Map<PartitionKeys, PackedEvent[]>();
+  for (const { partition, packed } of accepted) {
+    const group = groups.get(partition);
+    if (group) group.push(packed);
+    else groups.set(partition, [packed]);
+  }
+  return groups;
+}
+
+function addUp(outcomes: readonly (Outcome | null)[]): Outcome | null {
+  const sum = { applied: 0, duplicates: 0, late: 0, dead: 0 };
+  for (const outcome of outcomes) {
+    if (!outcome) return null;
+    for (const name of ["applied", "duplicates", "late", "dead"] as const) sum[name] += outcome[name];
+  }
+  return sum;
+}

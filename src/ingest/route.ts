@@ -1,0 +1,64 @@
+import type { FastifyPluginAsyncTypebox } from "@fastify/type-provider-typebox";
+import { Type } from "typebox";
+import { WAIT_APPLIED_MAX_MS } from "../core/limits.ts";
+import { Problem } from "../core/problem.ts";
+import { problems } from "../http/schemas.ts";
+import { decodeBody, decompress, type Headers } from "./decode.ts";
+import { Ingest, type IngestDependencies } from "./ingest.ts";
+import type { Outcome } from "./outcomes.ts";
+
+const MEDIA_TYPES = [
+  "application/json",
+  "application/x-ndjson",
+  "application/cloudevents+json",
+  "application/cloudevents-batch+json",
+];
+
+const Rejected = Type.Array(
+  Type.Object({ index: Type.Integer(), id: Type.Optional(Type.String()), code: Type.String(), detail: Type.String() }),
+);
+const Queued = Type.Object({ accepted: Type.Integer(), rejected: Rejected });
+const Applied = Type.Object({
+  accepted: Type.Integer(),
+  applied: Type.Integer(),
+  duplicates: Type.Integer(),
+  late: Type.Integer(),
+  dead: Type.Integer(),
+  rejected: Rejected,
+});
+
+export const ingestRoutes: FastifyPluginAsyncTypebox<IngestDependencies> = async (app, dependencies) => {
+  const ingest = new Ingest(dependencies);
+  // Bodies are decoded here, event by event, so that one bad event does not take its request along.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser(MEDIA_TYPES, { parseAs: "buffer" }, (_request, body, done) => done(null, body));
+
+  app.post(
+    "/v1/events",
+    {
+      schema: {
+        tags: ["Events"],
+        summary: "Send events",
+        description:
+          "An event or an array as application/json, one event a line as application/x-ndjson, CloudEvents 1.0 in structured, batch or binary mode; each also with content-encoding: gzip. At most 10,000 events and 8 MiB.",
+        querystring: Type.Object({
+          wait: Type.Optional(Type.Literal("applied", { description: "Answer once the counts are visible" })),
+        }),
+        response: { 200: Applied, 202: Queued, ...problems(400, 413, 415, 503) },
+      },
+    },
+    async (request, reply) => {
+      if (!Buffer.isBuffer(request.body)) throw new Problem("unsupported_media_type", "the request has no body");
+      const body = await decompress(request.body, request.headers["content-encoding"]);
+      const mediaType = (request.headers["content-type"] ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
+      const candidates = decodeBody(body, mediaType, request.headers as Headers);
+      const { accepted, rejected } = ingest.validate(candidates);
+      if (accepted.length === 0) {
+        throw new Problem("invalid_events", rejected[0]?.detail ?? "the request holds no events", { rejected });
+      }
+      const outcome = await ingest.enqueue(accepted, request.query.wait ? WAIT_APPLIED_MAX_MS : null);
+      if (outcome === null) return reply.code(202).send({ accepted: accepted.length, rejected });
+      return reply.code(200).send({ accepted: accepted.length, ...(outcome satisfies Outcome), rejected });
+    },
+  );
+};

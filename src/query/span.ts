@@ -1,0 +1,75 @@
+import type { CounterTime } from "../buckets/clocks.ts";
+import type { Counter } from "../core/counter.ts";
+import { parseDuration } from "../core/duration.ts";
+import { PLAN_BUCKETS_MAX } from "../core/limits.ts";
+import { Problem } from "../core/problem.ts";
+import { parseTime, parseTimeParameter } from "../core/time.ts";
+import { bucketCeil, bucketStart, countBuckets, coverSpan, type Range, type Window } from "../core/window.ts";
+
+/** A span as asked for. */
+export type SpanRequest = { readonly lastMs: number } | { readonly from: number; readonly to: number };
+
+/** Whole buckets `[from, to)`, ms. */
+export interface Span {
+  readonly from: number;
+  readonly to: number;
+}
+
+export interface SpanParameters {
+  readonly last?: string | undefined;
+  readonly from?: string | number | undefined;
+  readonly to?: string | number | undefined;
+}
+
+export function parseSpan({ last, from, to }: SpanParameters): SpanRequest {
+  if (last !== undefined) {
+    if (from !== undefined || to !== undefined) {
+      throw new Problem("invalid_span", "last: cannot be combined with from and to");
+    }
+    const lastMs = parseDuration(last);
+    if (lastMs === null) throw new Problem("invalid_span", "last: must be <n>s, <n>m, <n>h or <n>d, at most 10000d");
+    return { lastMs };
+  }
+  if (from === undefined || to === undefined) throw new Problem("invalid_span", "give either last, or from and to");
+  const span = { from: parseInstant("from", from), to: parseInstant("to", to) };
+  if (span.from >= span.to) throw new Problem("invalid_span", "from: must be before to");
+  return span;
+}
+
+function parseInstant(name: string, value: string | number): number {
+  const time = typeof value === "number" ? parseTime(value) : parseTimeParameter(value);
+  if (time === null)
+    throw new Problem("invalid_span", `${name}: must be RFC 3339 or epoch milliseconds, years 1970 to 9999`);
+  return time;
+}
+
+/**
+ * The whole buckets of `unit` that a request means. `last` ends with the bucket that holds the counter's newest event
+ * time; without any event, with the present one.
+ */
+export function resolveSpan(request: SpanRequest, unit: Window, time: CounterTime | null, now: number): Span {
+  if ("lastMs" in request) {
+    const to = bucketStart(time?.newestClock ?? now, unit.ms) + unit.ms;
+    return { from: Math.max(0, to - bucketCeil(request.lastMs, unit.ms)), to };
+  }
+  return { from: bucketStart(request.from, unit.ms), to: bucketCeil(request.to, unit.ms) };
+}
+
+/**
+ * The fewest buckets that hold all of the span's events. Where the span reaches beyond all events, whole buckets of the
+ * widest window are cut off: they are empty, and a span of centuries must not cost more than one of the data.
+ */
+export function planSpan(counter: Counter, span: Span, time: CounterTime | null): Range[] {
+  if (!time) return [];
+  const widest = counter.windows.at(-1) as Window;
+  const from = Math.max(span.from, bucketStart(time.oldest, widest.ms));
+  const to = Math.min(span.to, bucketStart(time.newest, widest.ms) + widest.ms);
+  const ranges = coverSpan(counter.windows, from, to);
+  if (countBuckets(ranges) > PLAN_BUCKETS_MAX) {
+    throw new Problem(
+      "invalid_span",
+      `the span holds more than ${PLAN_BUCKETS_MAX} buckets of ${counter.name}; ask for less`,
+    );
+  }
+  return ranges;
+}

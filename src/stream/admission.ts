@@ -1,0 +1,78 @@
+import { bucketStart, type Window } from "../core/window.ts";
+import type { RedisClient } from "../redis/client.ts";
+import { admitKeys } from "../redis/commands/admit.ts";
+import { admissionKey } from "../redis/keys.ts";
+import type { Scripts } from "../redis/scripts.ts";
+import type { Hit, MatchedEntry } from "./match.ts";
+
+/** Buckets whose answers are remembered, and refused keys of each; what is forgotten is asked for again. */
+const BUCKETS_REMEMBERED = 64;
+const REFUSALS_REMEMBERED = 100_000;
+
+interface Answers {
+  /** At most `keysMax`. */
+  readonly admitted: Set<string>;
+  readonly refused: Set<string>;
+}
+
+/**
+ * Decides under `keysMax` whether a key is counted under its own name: once for all partitions, in Redis. While
+ * `keysMax` stays, an answer never changes, so the worker remembers it.
+ */
+export class Admission {
+  readonly #client: RedisClient;
+  readonly #scripts: Scripts;
+  /** By name of the admission set and `keysMax`. */
+  readonly #answers = new Map<string, Answers>();
+
+  constructor(client: RedisClient, scripts: Scripts) {
+    this.#client = client;
+    this.#scripts = scripts;
+  }
+
+  /** Learns about every key of the entries; afterwards `admitted` answers for their hits. */
+  async learn(entries: readonly MatchedEntry[]): Promise<void> {
+    const unknown = new Map<string, { hit: Hit; keys: Set<string> }>();
+    for (const hit of hitsOf(entries)) {
+      if (hit.key === null) continue;
+      const question = questionOf(hit);
+      const answers = this.#answers.get(question);
+      if (answers?.admitted.has(hit.key) || answers?.refused.has(hit.key)) continue;
+      const asked = unknown.get(question) ?? { hit, keys: new Set() };
+      unknown.set(question, asked);
+      asked.keys.add(hit.key);
+    }
+    await Promise.all([...unknown].map(([question, { hit, keys }]) => this.#ask(question, hit, [...keys])));
+  }
+
+  async #ask(question: string, hit: Hit, keys: string[]): Promise<void> {
+    const admitted = await admitKeys(this.#client, this.#scripts, setOf(hit), hit.counter.keysMax, keys);
+    const answers = this.#answers.get(question) ?? { admitted: new Set(), refused: new Set() };
+    if (answers.refused.size > REFUSALS_REMEMBERED) answers.refused.clear();
+    for (const [i, key] of keys.entries()) (admitted[i] ? answers.admitted : answers.refused).add(key);
+    this.#answers.set(question, answers);
+    for (const old of this.#answers.keys()) {
+      if (this.#answers.size <= BUCKETS_REMEMBERED) break;
+      if (old !== question) this.#answers.delete(old);
+    }
+  }
+
+  admitted(hit: Hit): boolean {
+    return hit.key === null || !this.#answers.get(questionOf(hit))?.refused.has(hit.key);
+  }
+}
+
+function* hitsOf(entries: readonly MatchedEntry[]): Generator<Hit> {
+  for (const { events } of entries) {
+    for (const event of events) if ("hits" in event) yield* event.hits;
+  }
+}
+
+function questionOf(hit: Hit): string {
+  return `${setOf(hit)} ${hit.counter.keysMax}`;
+}
+
+function setOf({ counter, bucket }: Hit): string {
+  const widest = counter.windows[counter.windows.length - 1] as Window;
+  return admissionKey(counter, bucketStart(bucket, widest.ms));
+}

@@ -1,0 +1,60 @@
+import { type Counter, keyOf, matchesWhere, sumInRange } from "../core/counter.ts";
+import { toMicro } from "../core/decimal.ts";
+import { readField, scalarText } from "../core/fields.ts";
+import type { ReceivedEvent } from "../core/packed.ts";
+import { bucketStart, type Window } from "../core/window.ts";
+import type { Definitions } from "../counters/definitions.ts";
+import type { Poison, ReceivedEntry } from "./entries.ts";
+
+/** One event counted by one counter. */
+export interface Hit {
+  readonly counter: Counter;
+  /** Start of the finest bucket, ms. */
+  readonly bucket: number;
+  /** Key text; `null` when the counter has no `by` and only the total counts. */
+  readonly key: string | null;
+  readonly micro: number;
+  readonly member: string | false;
+}
+
+/** An event with its time resolved and what it counts for. */
+export interface MatchedEvent {
+  readonly received: ReceivedEvent;
+  readonly time: number;
+  readonly hits: readonly Hit[];
+}
+
+export interface MatchedEntry {
+  readonly entry: ReceivedEntry;
+  readonly events: readonly (MatchedEvent | Poison)[];
+}
+
+/** Finds what every event of the entries counts for, under one version of the definitions. */
+export function matchEntries(entries: readonly ReceivedEntry[], definitions: Definitions): MatchedEntry[] {
+  return entries.map((entry) => ({
+    entry,
+    events: entry.events.map((item) => ("fault" in item ? item : matchEvent(item, entry.arrival, definitions))),
+  }));
+}
+
+function matchEvent(received: ReceivedEvent, arrival: number, definitions: Definitions): MatchedEvent | Poison {
+  const { event } = received;
+  const time = event.time ?? arrival;
+  const hits: Hit[] = [];
+  for (const counter of definitions.forType(event.type)) {
+    if (!matchesWhere(counter, event)) continue;
+    if (!sumInRange(counter, event)) {
+      // Ingest refuses such events; a counter made since then can still meet one.
+      return { fault: `${counter.definition.sum}: beyond the range of sums`, text: JSON.stringify(event) };
+    }
+    const value = counter.sum && readField(event, counter.sum);
+    hits.push({
+      counter,
+      bucket: bucketStart(time, (counter.windows[0] as Window).ms),
+      key: counter.by.length === 0 ? null : keyOf(counter, event),
+      micro: typeof value === "number" ? toMicro(value) : 0,
+      member: (counter.unique && scalarText(readField(event, counter.unique))) ?? false,
+    });
+  }
+  return { received, time, hits };
+}

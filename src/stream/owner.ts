@@ -1,0 +1,199 @@
+import type { Counter } from "../core/counter.ts";
+import { BATCH_EVENTS_MAX } from "../core/limits.ts";
+import type { CounterRegistry } from "../counters/registry.ts";
+import type { Logger } from "../log.ts";
+import type { Metrics } from "../metrics.ts";
+import type { RedisClient } from "../redis/client.ts";
+import { type ApplyOutcome, applyBatch, parseClock } from "../redis/commands/apply.ts";
+import { dropFamilies } from "../redis/commands/drop.ts";
+import type { PartitionKeys } from "../redis/keys.ts";
+import type { Scripts } from "../redis/scripts.ts";
+import { Admission } from "./admission.ts";
+import { Dedupe } from "./dedupe.ts";
+import { ensureGroup, type ReceivedEntry, readNew, readPending } from "./entries.ts";
+import { matchEntries } from "./match.ts";
+import { planBatch } from "./plan.ts";
+
+/** How long one read waits for the first new entry, ms. */
+const BLOCK_MS = 1_000;
+/** Entries of one read: few at first, then as many as make up two batches of events. */
+const READ_MIN = 16;
+const READ_MAX = 2_000;
+const DROP_EVERY_MS = 1_000;
+/** Entries may come in between reading that there are none and asking for the time; dropping late is always safe. */
+const IDLE_MARGIN_MS = 60_000;
+
+export interface OwnerDependencies {
+  readonly partition: PartitionKeys;
+  readonly token: string;
+  /** Runs scripts and reads; never resends. */
+  readonly client: RedisClient;
+  /** Waits for entries; used by this owner alone. */
+  readonly blocking: RedisClient;
+  readonly scripts: Scripts;
+  readonly registry: CounterRegistry;
+  readonly dedupeHorizonMs: number;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+}
+
+/** The lease is gone: somebody else applies this partition now. */
+export class LeaseLost extends Error {
+  override readonly name = "LeaseLost";
+}
+
+/** Applies the entries of one partition, in stream order, for as long as its lease is held. */
+export class PartitionOwner {
+  readonly #deps: OwnerDependencies;
+  readonly #dedupe: Dedupe;
+  readonly #admission: Admission;
+  /** Closed-to marks by generation, as last read. */
+  #closed = new Map<string, number>();
+  #readCount = READ_MIN;
+  #droppedAt = 0;
+
+  private constructor(deps: OwnerDependencies, dedupe: Dedupe) {
+    this.#deps = deps;
+    this.#dedupe = dedupe;
+    this.#admission = new Admission(deps.client, deps.scripts);
+  }
+
+  /** Takes over what the owner before left in Redis. */
+  static async takeOver(deps: OwnerDependencies): Promise<PartitionOwner> {
+    const { client, partition, log } = deps;
+    if ((await ensureGroup(client, partition)) && (await client.hget(partition.state, "applied")) !== null) {
+      log.error({ partition: partition.partition }, "ALARM: the stream or its group was missing; entries may be lost");
+    }
+    const dedupe = await Dedupe.load(deps.client, deps.partition, deps.dedupeHorizonMs);
+    const owner = new PartitionOwner(deps, dedupe);
+    await owner.#loadClocks();
+    return owner;
+  }
+
+  /**
+   * First what is pending, then what is new, until `signal` says stop. Throws LeaseLost, or whatever kept it from going
+   * on; entries that were read and not applied stay pending either way.
+   */
+  async run(signal: AbortSignal): Promise<void> {
+    await this.applyPending(signal);
+    // The next entries are read while these are applied.
+    let next = this.#readNew();
+    try {
+      while (!signal.aborted) {
+        const entries = await next;
+        next = this.#readNew();
+        if (entries.length > 0) await this.#applyAll(entries);
+        else await this.#idle(signal);
+      }
+    } finally {
+      // What an abandoned read brings stays pending; the next run starts with it.
+      next.catch(() => undefined);
+    }
+  }
+
+  async #idle(signal: AbortSignal): Promise<void> {
+    // A reply that came after the client stopped waiting for it has left entries pending that nobody holds.
+    await this.applyPending(signal);
+    const [seconds] = await this.#deps.client.time();
+    await this.#dropExpired(Number(seconds) * 1000 - IDLE_MARGIN_MS);
+  }
+
+  /** Applies everything that was delivered and not acknowledged. */
+  async applyPending(signal?: AbortSignal): Promise<void> {
+    while (!signal?.aborted) {
+      const entries = await readPending(this.#deps.client, this.#deps.partition, this.#readCount);
+      if (entries.length === 0) return;
+      await this.#applyAll(entries);
+    }
+  }
+
+  async #readNew(): Promise<ReceivedEntry[]> {
+    const entries = await readNew(this.#deps.blocking, this.#deps.partition, this.#readCount, BLOCK_MS);
+    const events = entries.reduce((sum, entry) => sum + entry.events.length, 0);
+    if (events > 0) {
+      const wanted = Math.ceil((2 * BATCH_EVENTS_MAX * entries.length) / events);
+      this.#readCount = Math.min(READ_MAX, Math.max(READ_MIN, wanted));
+    }
+    return entries;
+  }
+
+  async #applyAll(entries: readonly ReceivedEntry[]): Promise<void> {
+    for (const batch of inBatches(entries)) {
+      await this.apply(batch);
+      await this.#dropExpired((batch.at(-1) as ReceivedEntry).arrival);
+    }
+  }
+
+  /** Applies one batch, planning it again while the script says that the plan is out of date. */
+  async apply(entries: readonly ReceivedEntry[]): Promise<void> {
+    for (;;) {
+      const outcome = await this.#attempt(entries);
+      if (outcome.kind === "ok") return this.#account(outcome);
+      if (outcome.kind === "lost") throw new LeaseLost();
+      if (outcome.kind === "stale") await this.#deps.registry.refresh();
+      if (outcome.kind === "ledger") await this.#loadClocks();
+    }
+  }
+
+  async #attempt(entries: readonly ReceivedEntry[]): Promise<ApplyOutcome> {
+    const { client, scripts, partition, token, registry, metrics } = this.#deps;
+    const definitions = registry.current;
+    const matched = matchEntries(entries, definitions);
+    await this.#admission.learn(matched);
+    const { keys, batch } = planBatch(matched, {
+      version: definitions.version,
+      partition,
+      fingerprintTtl: this.#dedupe.expiryMs,
+      slotFor: (event, arrival) => this.#dedupe.slotFor(event, arrival),
+      admitted: (hit) => this.#admission.admitted(hit),
+      closedTo: (counter) => this.#closedTo(counter),
+    });
+    metrics.batchEvents.observe(batch.times.length);
+    const stop = metrics.applySeconds.startTimer();
+    const outcome = await applyBatch(client, scripts, partition, token, keys, batch);
+    stop();
+    return outcome;
+  }
+
+  #account(outcome: ApplyOutcome & { kind: "ok" }): void {
+    const { events, entriesSkipped } = this.#deps.metrics;
+    for (const name of ["applied", "duplicates", "late", "dead"] as const) events.inc({ outcome: name }, outcome[name]);
+    entriesSkipped.inc(outcome.skipped);
+  }
+
+  #closedTo(counter: Counter): number {
+    return this.#closed.get(String(counter.generation)) ?? Number.NEGATIVE_INFINITY;
+  }
+
+  async #loadClocks(): Promise<void> {
+    const texts = await this.#deps.client.hgetall(this.#deps.partition.clocks);
+    this.#closed = new Map(Object.entries(texts).map(([generation, text]) => [generation, parseClock(text).closed]));
+  }
+
+  /** Drops dedupe families out of use; `oldest` is when the oldest entry that is not applied yet arrived, ms. */
+  async #dropExpired(oldest: number): Promise<void> {
+    const now = performance.now();
+    if (now - this.#droppedAt < DROP_EVERY_MS) return;
+    this.#droppedAt = now;
+    const { client, scripts, partition, token, dedupeHorizonMs } = this.#deps;
+    const bound = oldest - dedupeHorizonMs;
+    this.#dedupe.forgetBefore(bound);
+    await dropFamilies(client, scripts, partition, token, bound);
+  }
+}
+
+/** Splits entries into batches of at most BATCH_EVENTS_MAX events, or of one entry. */
+function* inBatches(entries: readonly ReceivedEntry[]): Generator<ReceivedEntry[]> {
+  let batch: ReceivedEntry[] = [];
+  let events = 0;
+  for (const entry of entries) {
+    if (batch.length > 0 && events + entry.events.length > BATCH_EVENTS_MAX) {
+      yield batch;
+      batch = [];
+      events = 0;
+    }
+    batch.push(entry);
+    events += entry.events.length;
+  }
+  if (batch.length > 0) yield batch;
+}
