@@ -1,0 +1,181 @@
+import { randomUUID } from "node:crypto";
+import type { FastifyInstance } from "fastify";
+import type { Config } from "./config.ts";
+import type { CounterDefinition } from "./core/counter.ts";
+import { DEFAULT_COUNTER } from "./core/counter.ts";
+import { parseCounter } from "./core/counter-parse.ts";
+import { ConfigurationError } from "./core/errors.ts";
+import { Problem } from "./core/problem.ts";
+import { CounterRegistry } from "./counters/registry.ts";
+import { counterRoutes } from "./counters/route.ts";
+import { healthRoutes } from "./http/health.ts";
+import { createServer } from "./http/server.ts";
+import { Outcomes } from "./ingest/outcomes.ts";
+import { Producer } from "./ingest/producer.ts";
+import { ingestRoutes } from "./ingest/route.ts";
+import { Lifecycle } from "./lifecycle.ts";
+import type { Logger } from "./log.ts";
+import { Metrics } from "./metrics.ts";
+import { queryRoutes } from "./query/route.ts";
+import { Connections, type RedisClient, type RedisTarget } from "./redis/client.ts";
+import { checkServer, openDeployment } from "./redis/deployment.ts";
+import { startEmbeddedRedis } from "./redis/embedded/server.ts";
+import { partitionKeys } from "./redis/keys.ts";
+import { Scripts } from "./redis/scripts.ts";
+import { Workers } from "./stream/workers.ts";
+
+/** How long `durability: replicas:N` waits for the replicas, ms. */
+const REPLICAS_TIMEOUT_MS = 2_000;
+/** How long a stop waits for requests and batches that were taken, ms. */
+const DRAIN_MS = 10_000;
+
+export interface App {
+  readonly url: string;
+  /** Quiet, drain, close; everything is closed even when a step fails. */
+  stop(): Promise<void>;
+}
+
+/** Brings up what the configuration's roles ask for. On failure everything that was started is stopped again. */
+export async function startApp(config: Config, log: Logger, onFatal: (reason: string) => void): Promise<App> {
+  const lifecycle = new Lifecycle(log, DRAIN_MS);
+  try {
+    return await assemble(config, log, lifecycle, onFatal);
+  } catch (error) {
+    await lifecycle.stop();
+    throw error;
+  }
+}
+
+async function assemble(
+  config: Config,
+  log: Logger,
+  lifecycle: Lifecycle,
+  onFatal: (reason: string) => void,
+): Promise<App> {
+  const target = config.redis ?? (await startEmbedded(config, log, lifecycle, onFatal));
+  const connections = new Connections(target, connectionLog(log));
+  lifecycle.onStop("close Redis connections", async () => connections.closeAll());
+  const [client, producing, subscriber] = await Promise.all([
+    connections.open("prompt"),
+    connections.open("prompt"),
+    connections.open("subscriber"),
+  ]);
+  await checkServer(client, config.durability);
+  const deployment = await openDeployment(client, config.partitions);
+
+  const scripts = new Scripts();
+  const metrics = new Metrics();
+  const partitions = partitionKeys(config.partitions);
+  const onError = (error: unknown) => log.warn({ err: error }, "cannot refresh the counter definitions");
+  const registry = await CounterRegistry.open({ client, subscriber, scripts, partitions, onError });
+  lifecycle.onStop("stop refreshing definitions", async () => registry.close());
+  await putConfiguredCounters(registry, config.counters);
+
+  const workers = config.roles.has("worker")
+    ? new Workers({
+        connections,
+        client,
+        scripts,
+        partitions,
+        registry,
+        dedupeHorizonMs: config.dedupeHorizonMs,
+        metrics,
+        log,
+      })
+    : null;
+  if (workers) {
+    if (config.redis === null) await freeLeases(client, partitions);
+    workers.start();
+    lifecycle.onStop("finish batches and give leases back", () => workers.stop());
+  }
+
+  const server = await createServer(log);
+  await server.register(healthRoutes, { metrics, troubles: () => findTroubles(client, workers) });
+  if (config.roles.has("api")) {
+    const outcomes = await Outcomes.subscribe(subscriber, randomUUID());
+    const { durability } = config;
+    const producer = new Producer(
+      producing,
+      durability.kind === "replicas" ? { replicas: durability.count, timeoutMs: REPLICAS_TIMEOUT_MS } : null,
+    );
+    const now = () => Date.now();
+    await server.register(counterRoutes, { registry });
+    await server.register(ingestRoutes, {
+      registry,
+      partitions,
+      producer,
+      outcomes,
+      secret: deployment.secret,
+      metrics,
+      now,
+    });
+    await server.register(queryRoutes, { registry, client, partitions, isCluster: connections.isCluster, now });
+  }
+  const url = await listen(server, config);
+  lifecycle.onStop("finish requests", () => server.close());
+  return { url, stop: () => lifecycle.stop() };
+}
+
+async function startEmbedded(
+  config: Config,
+  log: Logger,
+  lifecycle: Lifecycle,
+  onFatal: (reason: string) => void,
+): Promise<RedisTarget> {
+  const redis = await startEmbeddedRedis({
+    dataDir: config.dataDir,
+    durability: config.durability.kind === "always" ? "always" : "everysec",
+    log: (message) => log.info(message),
+    onUnexpectedExit: (detail) => onFatal(`the embedded Redis ended: ${detail}`),
+  });
+  lifecycle.onStop("stop the embedded Redis", () => redis.stop());
+  log.info({ version: redis.version, pid: redis.pid }, "embedded Redis is ready");
+  return { kind: "single", options: { ...redis.address } };
+}
+
+/** A connection that is down says so once a try; one line per change is enough. */
+function connectionLog(log: Logger): (error: Error) => void {
+  let last = "";
+  return (error) => {
+    if (error.message !== last) log.warn({ err: error }, "Redis connection failed");
+    last = error.message;
+  };
+}
+
+/** The lock of the data directory proves that no other worker lives, so leases of a killed one need not run out. */
+async function freeLeases(client: RedisClient, partitions: ReturnType<typeof partitionKeys>): Promise<void> {
+  await Promise.all(partitions.map(({ lease }) => client.del(lease)));
+}
+
+/** The configuration's counters are put at every start; the default one only when nothing was ever defined. */
+async function putConfiguredCounters(
+  registry: CounterRegistry,
+  counters: readonly CounterDefinition[] | null,
+): Promise<void> {
+  if (counters === null && registry.current.version > 0) return;
+  for (const counter of counters ?? [parseCounter(DEFAULT_COUNTER) as CounterDefinition]) {
+    try {
+      await registry.put(counter);
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      throw new ConfigurationError([`counters: ${counter.name}: ${error.message}`]);
+    }
+  }
+}
+
+async function findTroubles(client: RedisClient, workers: Workers | null): Promise<string[]> {
+  const troubles: string[] = [];
+  await client.ping().catch((error: Error) => troubles.push(`Redis does not answer: ${error.message}`));
+  const stopped = workers?.stoppedPartitions ?? 0;
+  if (stopped > 0) troubles.push(`${stopped} partitions are stopped by an error; see the log`);
+  return troubles;
+}
+
+async function listen(server: FastifyInstance, { host, port }: Config): Promise<string> {
+  try {
+    return await server.listen({ host, port });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
+    throw new ConfigurationError([`TALLYMARK_PORT: ${port} on ${host} is in use by another process`]);
+  }
+}
