@@ -106,7 +106,7 @@ export class Ingest {
     try {
       await producer.enqueue(
         shares,
-        expected.map((one) => one && one.replyTo),
+        expected.map((one) => one?.replyTo ?? null),
       );
     } catch (error) {
       metrics.unavailable.inc();
