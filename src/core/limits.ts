@@ -37,7 +37,7 @@ export const BATCH_EVENTS_MAX = 2_000;
 /** Buckets in one `series` answer. */
 export const SERIES_BUCKETS_MAX = 10_000;
 /** Buckets that one lookup may read from one partition. */
-export const PLAN_BUCKETS_MAX = 50_000;
+export const PLAN_BUCKETS_MAX = 100_000;
 export const TOP_LIMIT_MAX = 1_000;
 export const KEYS_LIMIT_MAX = 1_000;
 export const QUERIES_MAX = 1_000;
