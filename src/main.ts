@@ -1,11 +1,15 @@
 #!/usr/bin/env node
 import { Command } from "commander";
+import { replayCommand } from "./cli/replay/command.ts";
 import { serveCommand } from "./cli/serve.ts";
+import { verifyCommand } from "./cli/verify/command.ts";
 import { version } from "./version.ts";
 
 const program = new Command("tallymark")
   .description("Exact real-time counters on Redis")
   .version(version)
-  .addCommand(serveCommand(), { isDefault: true });
+  .addCommand(serveCommand(), { isDefault: true })
+  .addCommand(replayCommand())
+  .addCommand(verifyCommand());
 
 await program.parseAsync();

@@ -5,13 +5,21 @@ import type { RedisClient } from "../redis/client.ts";
 import type { PartitionKeys } from "../redis/keys.ts";
 import { type Command, pipelined } from "./pipeline.ts";
 
+/** What the boards that were read say of one key. */
+export interface SeenKey {
+  /** Its counts on the boards that showed it, added up: never more than its total. */
+  count: number;
+  /** The smallest counts shown by those boards, added up. */
+  floors: number;
+}
+
 /** The upper part of several boards. */
 export interface BoardTops {
-  /** Every key seen. */
-  readonly keys: ReadonlySet<string>;
-  /** No key that is not in `keys` has more than this in all the boards' buckets together. */
+  /** Every key that a board showed. */
+  readonly seen: ReadonlyMap<string, SeenKey>;
+  /** No other key has more than this in all the boards' buckets together. At 0 the boards showed everything. */
   readonly unseenMax: number;
-  /** Taking more of each board would show nothing new. */
+  /** Reading deeper would show nothing new. */
   readonly exhausted: boolean;
 }
 
@@ -23,7 +31,7 @@ export async function readBoardTops(
   ranges: readonly Range[],
   depth: number,
 ): Promise<BoardTops> {
-  const keys = new Set<string>();
+  const seen = new Map<string, SeenKey>();
   let unseenMax = 0;
   let exhausted = true;
   await Promise.all(
@@ -32,15 +40,21 @@ export async function readBoardTops(
         (name): Command => ["zrange", name, 0, depth - 1, "REV", "WITHSCORES"],
       );
       for (const reply of (await pipelined(client, commands)) as string[][]) {
-        const taken = reply.length / 2;
-        for (let i = 0; i < reply.length; i += 2) keys.add(reply[i] as string);
-        // A board that is not full holds every key of its bucket.
-        if (taken === depth || taken >= BOARD_SIZE) unseenMax += Number(reply.at(-1));
-        if (taken === depth && depth < BOARD_SIZE) exhausted = false;
+        const shown = reply.length / 2;
+        // A board that is not full, and shown whole, holds every key of its bucket.
+        const floor = shown === depth || shown >= BOARD_SIZE ? Number(reply.at(-1)) : 0;
+        unseenMax += floor;
+        if (shown === depth && depth < BOARD_SIZE) exhausted = false;
+        for (let i = 0; i < reply.length; i += 2) {
+          const key = seen.get(reply[i] as string) ?? { count: 0, floors: 0 };
+          seen.set(reply[i] as string, key);
+          key.count += Number(reply[i + 1]);
+          key.floors += floor;
+        }
       }
     }),
   );
-  return { keys, unseenMax, exhausted };
+  return { seen, unseenMax, exhausted };
 }
 
 function boardNames(partition: PartitionKeys, counter: Counter, ranges: readonly Range[]): string[] {

@@ -9,29 +9,25 @@ const PAGE = 5_000;
 
 const widestOf = (counter: Counter): Window => counter.windows.at(-1) as Window;
 
-/** Every key with a cell in any bucket of the ranges. */
+/** Every key with a cell of this partition in any bucket of the ranges. */
 export async function readIndexedKeys(
   client: RedisClient,
-  partitions: readonly PartitionKeys[],
+  partition: PartitionKeys,
   counter: Counter,
   ranges: readonly Range[],
 ): Promise<Set<string>> {
   const found = new Set<string>();
-  await Promise.all(
-    partitions.map(async (partition) => {
-      for (const { window, from, to } of ranges) {
-        const keys = partition.window(counter, window);
-        const command = window === widestOf(counter) ? "zrange" : "lrange";
-        for (let start = from; start < to; start += window.ms) {
-          for (let at = 0; ; at += PAGE) {
-            const [page] = (await pipelined(client, [[command, keys.index(start), at, at + PAGE - 1]])) as [string[]];
-            for (const key of page) found.add(key);
-            if (page.length < PAGE) break;
-          }
-        }
+  for (const { window, from, to } of ranges) {
+    const keys = partition.window(counter, window);
+    const command = window === widestOf(counter) ? "zrange" : "lrange";
+    for (let start = from; start < to; start += window.ms) {
+      for (let at = 0; ; at += PAGE) {
+        const [page] = (await pipelined(client, [[command, keys.index(start), at, at + PAGE - 1]])) as [string[]];
+        for (const key of page) found.add(key);
+        if (page.length < PAGE) break;
       }
-    }),
-  );
+    }
+  }
   return found;
 }
 

@@ -77,18 +77,23 @@ export class PartitionOwner {
   async run(signal: AbortSignal): Promise<void> {
     await this.applyPending(signal);
     // The next entries are read while these are applied.
-    let next = this.#readNew();
-    try {
-      while (!signal.aborted) {
-        const entries = await next;
-        next = this.#readNew();
-        if (entries.length > 0) await this.#applyAll(entries);
-        else await this.#idle(signal);
-      }
-    } finally {
-      // What an abandoned read brings stays pending; the next run starts with it.
-      next.catch(() => undefined);
+    let next = this.#readAhead();
+    while (!signal.aborted) {
+      const entries = await next;
+      next = this.#readAhead();
+      if (entries.length > 0) await this.#applyAll(entries);
+      else await this.#idle(signal);
     }
+  }
+
+  /**
+   * A read that may fail, or be abandoned, before anybody waits for it. What an abandoned one brings stays pending, and
+   * the next run starts with it.
+   */
+  #readAhead(): Promise<ReceivedEntry[]> {
+    const read = this.#readNew();
+    read.catch(() => undefined);
+    return read;
   }
 
   async #idle(signal: AbortSignal): Promise<void> {
