@@ -1,0 +1,62 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Connections } from "../src/redis/client.ts";
+import { type EmbeddedRedis, startEmbeddedRedis } from "../src/redis/embedded/server.ts";
+import { cpuBetween, readCpuTime } from "./measure.ts";
+import { applyNaively } from "./naive.ts";
+import { loadSets, type SetLoad } from "./set-load.ts";
+import type { Workload } from "./workload.ts";
+
+/** What Redis can do on this machine in this minute: noise and clock rates divide out of a ratio to it. */
+export interface Baseline {
+  readonly setsBy: SetLoad["by"];
+  readonly setsPerCpuSecond: number;
+  readonly naivePerCpuSecond: number;
+}
+
+const NAIVE_EVENTS = 100_000;
+
+export async function measureBaseline(workload: Workload): Promise<Baseline> {
+  const sets = await withRedis(async (redis) => {
+    const before = readCpuTime(redis.pid);
+    const { by, sets } = await loadSets(redis.address);
+    return { by, perSecond: sets / cpuBetween(before, readCpuTime(redis.pid)).own };
+  });
+  const naive = await withRedis(async (redis) => {
+    const connections = new Connections({ kind: "single", options: { ...redis.address } }, () => {});
+    try {
+      const client = await connections.open("prompt");
+      const before = readCpuTime(redis.pid);
+      const events = await applyNaively(client, workload, NAIVE_EVENTS);
+      return events / cpuBetween(before, readCpuTime(redis.pid)).own;
+    } finally {
+      connections.closeAll();
+    }
+  });
+  return { setsBy: sets.by, setsPerCpuSecond: sets.perSecond, naivePerCpuSecond: naive };
+}
+
+export function meanOf(a: Baseline, b: Baseline): Baseline {
+  return {
+    setsBy: a.setsBy,
+    setsPerCpuSecond: (a.setsPerCpuSecond + b.setsPerCpuSecond) / 2,
+    naivePerCpuSecond: (a.naivePerCpuSecond + b.naivePerCpuSecond) / 2,
+  };
+}
+
+/** A fresh server as redis-benchmark would meet it: no append-only file, which flatters the baselines, not us. */
+async function withRedis<T>(work: (redis: EmbeddedRedis) => Promise<T>): Promise<T> {
+  const dataDir = await mkdtemp(join(tmpdir(), "tallymark-bench-"));
+  try {
+    const extraArgs = ["--appendonly", "no"];
+    const redis = await startEmbeddedRedis({ dataDir, durability: "everysec", extraArgs });
+    try {
+      return await work(redis);
+    } finally {
+      await redis.stop();
+    }
+  } finally {
+    await rm(dataDir, { recursive: true, force: true });
+  }
+}
