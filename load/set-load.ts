@@ -23,7 +23,7 @@ export interface SetLoad {
 
 /**
  * Sends a million SETs: by redis-benchmark where there is one, else by a sender that does the same. The server needs a
- * tenth less CPU for the latter, so the two are not to be compared with each other.
+ * fifth less CPU for the latter, so the two are not to be compared with each other.
  */
 export async function loadSets(address: Address): Promise<SetLoad> {
   const program = await findBenchmark();

@@ -40,6 +40,8 @@ export class Workers {
   /** Of the partitions that are owned now: how to end the ownership. */
   readonly #owned = new Map<PartitionKeys, AbortController>();
   readonly #blocking = new Set<RedisClient>();
+  /** Entries missing as last told, so that an alarm is raised once and not every second. */
+  readonly #missing = new Map<PartitionKeys, number>();
   readonly #loops: Promise<void>[] = [];
   #stopped = 0;
 
@@ -120,7 +122,9 @@ export class Workers {
         const labels = { partition: String(partition.partition) };
         metrics.waiting.set(labels, outcome.waiting);
         metrics.missing.set(labels, outcome.missing);
-        if (outcome.missing !== 0)
+        const told = this.#missing.get(partition) ?? 0;
+        this.#missing.set(partition, outcome.missing);
+        if (outcome.missing !== told)
           log.error({ ...labels, missing: outcome.missing }, "ALARM: stream entries are missing");
       }),
     );

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, describe, expect, it, onTestFailed } from "vitest";
 import { removeTemporaryDirectories, type Service, startService } from "../support/service.ts";
 import { checkTruth } from "./check.ts";
 import { batchesOf, noOutcomes, postAll, postBatch, seededRandom, shuffled } from "./replay.ts";
@@ -10,6 +10,8 @@ const BATCH = 500;
 const TEST_MAX_MS = 300_000;
 /** Differences shown: one lost event differs in dozens of places, and the first ones tell which. */
 const SHOWN = 20;
+/** Of the service's log when a test fails: characters, from its end. */
+const LOG_SHOWN = 8_000;
 
 const running: Service[] = [];
 
@@ -20,6 +22,7 @@ async function start(partitions: number, dataDir?: string): Promise<Service> {
     ...(dataDir && { dataDir }),
   });
   running.push(service);
+  onTestFailed(() => console.error(`the service wrote:\n${service.stderr().slice(-LOG_SHOWN)}`));
   return service;
 }
 

@@ -15,6 +15,8 @@ const ABANDONED_AFTER_MS = 60 * 60 * 1000;
 /** Has the server program of Debian's redis-server package, which is but a link to it, and fewer dependencies. */
 const PACKAGE = "redis-tools";
 const PROGRAM = "usr/bin/redis-check-rdb";
+/** Kept beside the server, where there is one, as the yardstick of `npm run bench`; serving does not need it. */
+const BENCHMARK = "usr/bin/redis-benchmark";
 
 export interface FetchOptions extends Apt {
   readonly cacheDir: string;
@@ -54,6 +56,7 @@ async function assemble(root: string, work: string): Promise<string> {
   const copy = await mkdtemp(join(work, "redis-"));
   // The program decides by its own name whether it is a server or a file checker.
   await copyFile(join(root, PROGRAM), join(copy, "redis-server"));
+  await copyFile(join(root, BENCHMARK), join(copy, "redis-benchmark")).catch(() => undefined);
   for (const directory of ["usr/lib", "lib"]) {
     for (const architecture of await readdir(join(root, directory)).catch(() => [])) {
       const libraries = join(root, directory, architecture);
