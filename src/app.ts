@@ -10,6 +10,7 @@ import { CounterRegistry } from "./counters/registry.ts";
 import { counterRoutes } from "./counters/route.ts";
 import { healthRoutes } from "./http/health.ts";
 import { createServer } from "./http/server.ts";
+import { Gate } from "./ingest/gate.ts";
 import { Outcomes } from "./ingest/outcomes.ts";
 import { Producer } from "./ingest/producer.ts";
 import { ingestRoutes } from "./ingest/route.ts";
@@ -55,7 +56,10 @@ async function assemble(
   const target = config.redis ?? (await startEmbedded(config, log, lifecycle, onFatal));
   const connections = new Connections(target, connectionLog(log));
   lifecycle.onStop("close Redis connections", async () => connections.closeAll());
-  const [client, producing, subscriber] = await Promise.all([
+  // Lookups, writes of events and scripts each have a connection: none can hold up the others' commands, and a lease is
+  // never lost behind a queue of reads.
+  const [client, producing, working, subscriber] = await Promise.all([
+    connections.open("prompt"),
     connections.open("prompt"),
     connections.open("prompt"),
     connections.open("subscriber"),
@@ -67,14 +71,14 @@ async function assemble(
   const metrics = new Metrics();
   const partitions = partitionKeys(config.partitions);
   const onError = (error: unknown) => log.warn({ err: error }, "cannot refresh the counter definitions");
-  const registry = await CounterRegistry.open({ client, subscriber, scripts, partitions, onError });
+  const registry = await CounterRegistry.open({ client: working, subscriber, scripts, partitions, onError });
   lifecycle.onStop("stop refreshing definitions", async () => registry.close());
   await putConfiguredCounters(registry, config.counters);
 
   const workers = config.roles.has("worker")
     ? new Workers({
         connections,
-        client,
+        client: working,
         scripts,
         partitions,
         registry,
@@ -98,6 +102,8 @@ async function assemble(
       producing,
       durability.kind === "replicas" ? { replicas: durability.count, timeoutMs: REPLICAS_TIMEOUT_MS } : null,
     );
+    const gate = await Gate.open(client, partitions, (error) => log.warn({ err: error }, "cannot look at the backlog"));
+    lifecycle.onStop("stop looking at the backlog", async () => gate.close());
     const now = () => Date.now();
     await server.register(counterRoutes, { registry });
     await server.register(ingestRoutes, {
@@ -105,6 +111,7 @@ async function assemble(
       partitions,
       producer,
       outcomes,
+      gate,
       secret: deployment.secret,
       metrics,
       now,

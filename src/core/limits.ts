@@ -34,6 +34,11 @@ export const ENTRY_EVENTS_MAX = 1_000;
 /** Events applied by one script call; a larger batch holds Redis for longer than about 5 ms. */
 export const BATCH_EVENTS_MAX = 2_000;
 
+/** Bytes that wait on one partition's stream before further events are refused. */
+export const BACKLOG_BYTES_MAX = 256 * 1024 * 1024;
+/** Share of Redis's `maxmemory` above which events are refused; the rest is for applying what waits. */
+export const MEMORY_SHARE_MAX = 0.75;
+
 /** Buckets in one `series` answer. */
 export const SERIES_BUCKETS_MAX = 10_000;
 /** Buckets that one lookup may read from one partition. */

@@ -8,6 +8,7 @@ import type { CounterRegistry } from "../counters/registry.ts";
 import type { Metrics } from "../metrics.ts";
 import type { PartitionKeys } from "../redis/keys.ts";
 import type { Candidate } from "./decode.ts";
+import type { Gate } from "./gate.ts";
 import type { Outcome, Outcomes } from "./outcomes.ts";
 import { type Producer, shareOut } from "./producer.ts";
 
@@ -16,6 +17,7 @@ export interface IngestDependencies {
   readonly partitions: readonly PartitionKeys[];
   readonly producer: Producer;
   readonly outcomes: Outcomes;
+  readonly gate: Gate;
   /** Keys the fingerprints of events. */
   readonly secret: string;
   readonly metrics: Metrics;
@@ -96,10 +98,12 @@ export class Ingest {
 
   /**
    * Queues the events; with `waitMs`, also waits until they are applied. `null`: queued, and not (known to be) applied
-   * within that time. Throws a Problem `unavailable` when the outcome of the writing is unknown.
+   * within that time. Throws a Problem `overloaded` when nothing was queued because too much waits, `unavailable` when
+   * the outcome of the writing is unknown.
    */
   async enqueue(accepted: readonly AcceptedEvent[], waitMs: number | null): Promise<Outcome | null> {
-    const { producer, outcomes, metrics } = this.#deps;
+    const { producer, outcomes, gate, metrics } = this.#deps;
+    gate.pass();
     const shares = shareOut(byPartition(accepted));
     const deadline = waitMs === null ? null : AbortSignal.timeout(waitMs);
     const expected = shares.map(() => deadline && outcomes.expect(deadline));

@@ -55,7 +55,7 @@ async function durabilityFaults(node: Redis, durability: Durability, info: Map<s
   return ["TALLYMARK_DURABILITY: always needs appendonly yes and appendfsync always on the server"];
 }
 
-function parseInfo(text: string): Map<string, string> {
+export function parseInfo(text: string): Map<string, string> {
   return new Map(
     text
       .split("\r\n")
