@@ -68,7 +68,7 @@ do
     for _ = 1, entry.events do
       event = event + 1
       local slot = slots[slotOf[event]]
-      if entry.mine and slot then
+      if entry.mine and slot and not entry.readmit then
         slot.look = slot.look or {}
         slot.look[#slot.look + 1] = fingerprints[event]
       end
@@ -119,16 +119,17 @@ local function advance(counter, time, arrival)
 end
 
 -- Counts one new event everywhere it matches; true if it was late for at least one counter.
-local function count(event, hit, arrival)
+-- A readmitted event counts whatever the time.
+local function count(event, hit, arrival, readmit)
   local wasLate = false
   for h = hit, hit + hits[event] - 1 do
     local cell = cells[hitCell[h]]
     local bucket = buckets[cell.bucket]
     local counter = counters[bucket.counter]
-    if bucket.late then
+    if bucket.late and not readmit then
       wasLate = true
-      redis.call('XADD', LATE, '*', 'generation', counter.generation, 'arrival', int(arrival),
-        'watermark', int(counter.clock), 'event', batch.ledger[event])
+      redis.call('XADD', LATE, '*', 'generation', counter.generation, 'watermark', int(counter.clock),
+        'payload', batch.ledger[event])
     else
       local micro, member = hitMicro[h], hitMember[h]
       gather(bucket, micro, member)
@@ -151,7 +152,10 @@ do
         if not slot then
           outcome.dead = outcome.dead + 1
           local reason = deadText[event]
-          redis.call('XADD', DEAD, '*', 'entry', entry.id, 'reason', reason[1], 'event', reason[2])
+          redis.call('XADD', DEAD, '*', 'entry', entry.id, 'reason', reason[1], 'payload', reason[2])
+        elseif entry.readmit then
+          count(event, hit, entry.arrival, true)
+          outcome.applied = outcome.applied + 1
         elseif known[fingerprint] then
           outcome.duplicates = outcome.duplicates + 1
         else

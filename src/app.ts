@@ -14,6 +14,7 @@ import { Gate } from "./ingest/gate.ts";
 import { Outcomes } from "./ingest/outcomes.ts";
 import { Producer } from "./ingest/producer.ts";
 import { ingestRoutes } from "./ingest/route.ts";
+import { ledgerRoutes } from "./ledgers/route.ts";
 import { Lifecycle } from "./lifecycle.ts";
 import type { Logger } from "./log.ts";
 import { Metrics } from "./metrics.ts";
@@ -116,6 +117,7 @@ async function assemble(
       metrics,
       now,
     });
+    await server.register(ledgerRoutes, { client, scripts, partitions, registry, pass: () => gate.pass() });
     await server.register(queryRoutes, { registry, client, partitions, isCluster: connections.isCluster, now });
   }
   const url = await listen(server, config);

@@ -23,8 +23,14 @@ export function packPayload(events: readonly PackedEvent[]): string {
   return `[${events.join(",")}]`;
 }
 
-/** Payload → its events; one that is not of the form is the reason why. `null`: the payload itself is not. */
-export function unpackPayload(payload: string): (ReceivedEvent | { fault: string; text: string })[] | null {
+/** Something in a payload that is no event: why, and a payload that holds it alone. */
+export interface Poison {
+  readonly fault: string;
+  readonly payload: string;
+}
+
+/** Payload → its events; what is not of the form is poison. `null`: the payload itself is not. */
+export function unpackPayload(payload: string): (ReceivedEvent | Poison)[] | null {
   let values: unknown;
   try {
     values = JSON.parse(payload);
@@ -36,8 +42,8 @@ export function unpackPayload(payload: string): (ReceivedEvent | { fault: string
 
 const FINGERPRINT = /^-?\d{1,19}$/;
 
-function unpackEvent(value: unknown): ReceivedEvent | { fault: string; text: string } {
-  const bad = (fault: string) => ({ fault, text: JSON.stringify(value) });
+function unpackEvent(value: unknown): ReceivedEvent | Poison {
+  const bad = (fault: string) => ({ fault, payload: JSON.stringify([value]) });
   if (!Array.isArray(value)) return bad("is not an array");
   const [fingerprint, spread, id, source, type, time, subject, data] = value;
   if (typeof fingerprint !== "string" || !FINGERPRINT.test(fingerprint)) return bad("has no fingerprint");

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { RedisClient } from "./client.ts";
 
-export type ScriptName = "apply" | "tick" | "release" | "raise-version" | "define" | "admit" | "drop";
+export type ScriptName = "apply" | "tick" | "release" | "raise-version" | "define" | "admit" | "drop" | "requeue";
 
 /** Reads `lua/<name>.lua` of this package. */
 export function readPackagedScript(name: ScriptName): string {

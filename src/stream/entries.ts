@@ -1,12 +1,6 @@
-import { type ReceivedEvent, unpackPayload } from "../core/packed.ts";
+import { type Poison, type ReceivedEvent, unpackPayload } from "../core/packed.ts";
 import type { RedisClient } from "../redis/client.ts";
 import { CONSUMER, GROUP, type PartitionKeys } from "../redis/keys.ts";
-
-/** An event that cannot be applied: why, and its text. */
-export interface Poison {
-  readonly fault: string;
-  readonly text: string;
-}
 
 export interface ReceivedEntry {
   readonly id: string;
@@ -14,6 +8,8 @@ export interface ReceivedEntry {
   readonly arrival: number;
   readonly reply: string;
   readonly ticket: string;
+  /** Generation of the counter that these events were late for and are counted by now; `null` for any other entry. */
+  readonly readmit: string | null;
   readonly events: readonly (ReceivedEvent | Poison)[];
 }
 
@@ -80,6 +76,7 @@ function parseEntry([id, fields]: RawEntry): ReceivedEntry {
     arrival: Number.parseInt(id, 10),
     reply: field("reply") ?? "",
     ticket: field("ticket") ?? "",
-    events: events ?? [{ fault: "the entry holds no readable events", text: payload ?? JSON.stringify(fields) }],
+    readmit: field("readmit") ?? null,
+    events: events ?? [{ fault: "the entry holds no readable events", payload: payload ?? "" }],
   };
 }

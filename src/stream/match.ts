@@ -1,10 +1,10 @@
 import { type Counter, keyOf, matchesWhere, sumInRange } from "../core/counter.ts";
 import { toMicro } from "../core/decimal.ts";
 import { readField, scalarText } from "../core/fields.ts";
-import type { ReceivedEvent } from "../core/packed.ts";
+import { type Poison, packEvent, packPayload, type ReceivedEvent } from "../core/packed.ts";
 import { bucketStart, type Window } from "../core/window.ts";
 import type { Definitions } from "../counters/definitions.ts";
-import type { Poison, ReceivedEntry } from "./entries.ts";
+import type { ReceivedEntry } from "./entries.ts";
 
 /** One event counted by one counter. */
 export interface Hit {
@@ -33,19 +33,27 @@ export interface MatchedEntry {
 export function matchEntries(entries: readonly ReceivedEntry[], definitions: Definitions): MatchedEntry[] {
   return entries.map((entry) => ({
     entry,
-    events: entry.events.map((item) => ("fault" in item ? item : matchEvent(item, entry.arrival, definitions))),
+    events: entry.events.map((item) => ("fault" in item ? item : matchEvent(item, entry, definitions))),
   }));
 }
 
-function matchEvent(received: ReceivedEvent, arrival: number, definitions: Definitions): MatchedEvent | Poison {
-  const { event } = received;
+function matchEvent(
+  received: ReceivedEvent,
+  { arrival, readmit }: ReceivedEntry,
+  definitions: Definitions,
+): MatchedEvent | Poison {
+  const { event, identity } = received;
   const time = event.time ?? arrival;
   const hits: Hit[] = [];
   for (const counter of definitions.forType(event.type)) {
+    if (readmit !== null && readmit !== String(counter.generation)) continue;
     if (!matchesWhere(counter, event)) continue;
     if (!sumInRange(counter, event)) {
       // Ingest refuses such events; a counter made since then can still meet one.
-      return { fault: `${counter.definition.sum}: beyond the range of sums`, text: JSON.stringify(event) };
+      return {
+        fault: `${counter.definition.sum}: beyond the range of sums`,
+        payload: packPayload([packEvent(event, identity)]),
+      };
     }
     const value = counter.sum && readField(event, counter.sum);
     hits.push({

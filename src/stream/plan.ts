@@ -1,5 +1,6 @@
 import type { Counter } from "../core/counter.ts";
 import { BOARD_SIZE } from "../core/limits.ts";
+import { type Poison, packEvent, packPayload } from "../core/packed.ts";
 import type { Window } from "../core/window.ts";
 import type { Batch, BatchBucket, BatchCell, BatchSlot } from "../redis/commands/apply.ts";
 import { FIXED_KEYS } from "../redis/commands/apply.ts";
@@ -63,7 +64,7 @@ class Planner {
   plan(entries: readonly MatchedEntry[]): Plan {
     for (const { entry, events } of entries) {
       for (const event of events) {
-        if ("fault" in event) this.#addPoison(event.fault, event.text);
+        if ("fault" in event) this.#addPoison(event);
         else this.#addEvent(event, entry.arrival);
       }
     }
@@ -73,11 +74,12 @@ class Planner {
       arrival: entries.at(-1)?.entry.arrival ?? 0,
       boardSize: BOARD_SIZE,
       fingerprintTtl: this.#context.fingerprintTtl,
-      entries: entries.map(({ entry: { id, arrival, reply, ticket }, events }) => ({
+      entries: entries.map(({ entry: { id, arrival, reply, ticket, readmit }, events }) => ({
         id,
         arrival,
         reply,
         ticket,
+        readmit: readmit !== null,
         events: events.length,
       })),
       counters: [...this.#counters.keys()].map(({ generation, latenessMs }) => ({
@@ -92,13 +94,13 @@ class Planner {
     return { keys: this.#keys, batch };
   }
 
-  #addPoison(fault: string, text: string): void {
+  #addPoison({ fault, payload }: Poison): void {
     const { fingerprints, slotOf, times, hits, dead, ledger } = this.#columns;
     fingerprints.push("");
     slotOf.push(0);
     times.push(0);
     hits.push(0);
-    dead.push([fault, text]);
+    dead.push([fault, payload]);
     ledger.push(false);
   }
 
@@ -117,7 +119,8 @@ class Planner {
       columns.hitMicro.push(hit.micro);
       columns.hitMember.push(hit.member);
     }
-    columns.ledger.push(late && JSON.stringify(received.event));
+    // The ledger keeps the time that was taken for the event, which its entry's id will not tell any more.
+    columns.ledger.push(late && packPayload([packEvent({ ...received.event, time }, received.identity)]));
   }
 
   #slot({ family, sets }: Slot): number {

@@ -9,6 +9,7 @@ import { createLogger } from "../../src/log.ts";
 
 export interface TestApp {
   readonly url: string;
+  readonly dataDir: string;
   /** Sends a request and reads its JSON answer, if it has one. */
   call(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>;
   stop(): Promise<void>;
@@ -32,6 +33,7 @@ export async function startTestApp(
   const app = await startApp({ ...config, counters: definitions }, createLogger("silent"), () => {});
   return {
     url: app.url,
+    dataDir,
     call: (...request) => call(app.url, ...request),
     stop: async () => {
       await app.stop();

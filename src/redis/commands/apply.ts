@@ -13,6 +13,8 @@ export interface BatchEntry {
   /** Channel for the entry's outcome, `""` for none, and what to call the entry there. */
   readonly reply: string;
   readonly ticket: string;
+  /** Its events were late and count now: neither duplicate nor late again. */
+  readonly readmit: boolean;
 }
 
 /** A set of fingerprints: where to insert (first) and where to look, as positions in `keys`. */
@@ -68,9 +70,9 @@ export interface Batch {
   readonly hitCell: readonly number[];
   readonly hitMicro: readonly number[];
   readonly hitMember: readonly (string | false)[];
-  /** `false`, or why the event is a dead letter, and its text. */
-  readonly dead: readonly (readonly [reason: string, event: string] | false)[];
-  /** `false`, or the text of an event that may be late. Empty when no bucket has `ledger`. */
+  /** `false`, or why the event is a dead letter, and a payload that holds it alone. */
+  readonly dead: readonly (readonly [reason: string, payload: string] | false)[];
+  /** `false`, or a payload that holds the event alone, where it may be late. */
   readonly ledger: readonly (string | false)[];
 }
 
