@@ -47,7 +47,6 @@ export class Producer {
       // All are settled before the request is answered, so that a retry cannot overtake its first copy.
       const results = await Promise.allSettled(shares.map((share, i) => this.#add(share, replyTo[i] ?? null)));
       for (const result of results) if (result.status === "rejected") throw result.reason;
-      await this.#replicated();
     } catch (error) {
       if (error instanceof Problem) throw error;
       const detail = "the events may or may not have been queued; send the request again with the same ids";
@@ -55,19 +54,22 @@ export class Producer {
     }
   }
 
-  #add({ partition, events }: Share, replyTo: ReplyTo | null): Promise<string | null> {
-    const payload = packPayload(events);
-    return replyTo
-      ? this.#client.xadd(partition.stream, "*", "e", payload, "reply", replyTo.channel, "ticket", replyTo.ticket)
-      : this.#client.xadd(partition.stream, "*", "e", payload);
-  }
-
-  /** WAIT speaks of the writes of its own connection, so it must go out on the one that wrote. */
-  async #replicated(): Promise<void> {
-    if (!this.#wait) return;
-    const reached = await this.#client.wait(this.#wait.replicas, this.#wait.timeoutMs);
-    if (reached < this.#wait.replicas) {
-      const detail = `only ${reached} of ${this.#wait.replicas} replicas have the events; send the request again with the same ids`;
+  async #add({ partition, events }: Share, replyTo: ReplyTo | null): Promise<void> {
+    const fields = ["e", packPayload(events)];
+    if (replyTo) fields.push("reply", replyTo.channel, "ticket", replyTo.ticket);
+    if (!this.#wait) return void (await this.#client.xadd(partition.stream, "*", ...fields));
+    // WAIT speaks of the writes of its own connection, so it follows the XADD on the same one, on a cluster too.
+    const { replicas, timeoutMs } = this.#wait;
+    const pipeline = this.#client.pipeline([
+      ["xadd", partition.stream, "*", ...fields],
+      ["wait", replicas, timeoutMs],
+    ]);
+    const [added, waited] = (await pipeline.exec()) ?? [];
+    const error = added?.[0] ?? waited?.[0];
+    if (error) throw error;
+    const reached = Number(waited?.[1]);
+    if (reached < replicas) {
+      const detail = `only ${reached} of ${replicas} replicas have the events; send the request again with the same ids`;
       throw new Problem("unavailable", detail);
     }
   }

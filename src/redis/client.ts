@@ -11,6 +11,7 @@ export type RedisTarget =
 /** A command that has no reply after this long, ms, has an unknown outcome. */
 const COMMAND_TIMEOUT_MS = 5_000;
 const RECONNECT_MAX_MS = 500;
+const SLOTS_REFRESH_MS = 1_000;
 
 const retryStrategy = (attempt: number) => Math.min(attempt * 50, RECONNECT_MAX_MS);
 
@@ -81,6 +82,15 @@ function parseHost(text: string, defaultPort: number): { host: string; port: num
   return { host: (match[1] as string).replace(/^\[|\]$/g, ""), port };
 }
 
+/**
+ * Nodes of a cluster are connected on their first command, and commands that come meanwhile would fail, since nothing
+ * waits in a queue.
+ */
+async function connectNodes(cluster: Cluster): Promise<void> {
+  const waiting = cluster.nodes("all").filter(({ status }) => status === "wait");
+  await Promise.all(waiting.map((node) => node.connect()));
+}
+
 /** Makes the connections of a process and closes them all. */
 export class Connections {
   readonly #target: RedisTarget;
@@ -103,6 +113,7 @@ export class Connections {
     this.#open.add(client);
     try {
       await client.connect();
+      if (client instanceof Cluster) await connectNodes(client);
     } catch (error) {
       this.close(client);
       throw error;
@@ -120,6 +131,8 @@ export class Connections {
       // Retries here would send a command again whose outcome is unknown.
       retryDelayOnFailover: 0,
       retryDelayOnClusterDown: 0,
+      // Without them a failover is only noticed by looking.
+      slotsRefreshInterval: SLOTS_REFRESH_MS,
       redisOptions,
     });
   }

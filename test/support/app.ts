@@ -42,7 +42,11 @@ export async function startTestApp(
   };
 }
 
-async function call(url: string, ...[method, path, body, headers]: Parameters<TestApp["call"]>): Promise<Answer> {
+/** Sends a request to a service and reads its answer. */
+export async function call(
+  url: string,
+  ...[method, path, body, headers]: Parameters<TestApp["call"]>
+): Promise<Answer> {
   const isRaw = body === undefined || typeof body === "string" || body instanceof Uint8Array;
   const response = await fetch(url + path, {
     method,
