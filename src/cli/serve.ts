@@ -43,8 +43,7 @@ async function serve({ config: file, roles, insecure }: ServeOptions): Promise<v
     }
     process.stdout.write(`Tallymark is ready at ${app.url}\n`);
   } catch (error) {
-    process.exitCode = report(error);
-    if (process.exitCode === 1) process.exit(1);
+    process.exit(report(error));
   }
 }
 

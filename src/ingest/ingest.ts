@@ -105,8 +105,7 @@ export class Ingest {
     const { producer, outcomes, gate, metrics } = this.#deps;
     gate.pass();
     const shares = shareOut(byPartition(accepted));
-    const deadline = waitMs === null ? null : AbortSignal.timeout(waitMs);
-    const expected = shares.map(() => deadline && outcomes.expect(deadline));
+    const expected = shares.map(() => (waitMs === null ? null : outcomes.expect(waitMs)));
     try {
       await producer.enqueue(
         shares,
@@ -117,7 +116,7 @@ export class Ingest {
       throw error;
     }
     metrics.accepted.inc(accepted.length);
-    if (!deadline) return null;
+    if (waitMs === null) return null;
     return addUp(await Promise.all(expected.map((one) => one?.outcome ?? null)));
   }
 }

@@ -36,17 +36,16 @@ export class Outcomes {
     return outcomes;
   }
 
-  /** Asks for one entry's outcome, before the entry is written. `null` when the deadline passes first. */
-  expect(deadline: AbortSignal): { replyTo: ReplyTo; outcome: Promise<Outcome | null> } {
+  /** Asks for one entry's outcome, before the entry is written. `null` when it has not come after `waitMs`. */
+  expect(waitMs: number): { replyTo: ReplyTo; outcome: Promise<Outcome | null> } {
     const ticket = String(this.#next++);
     const outcome = new Promise<Outcome | null>((resolve) => {
-      const giveUp = () => {
+      const timer = setTimeout(() => {
         this.#waiting.delete(ticket);
         resolve(null);
-      };
-      deadline.addEventListener("abort", giveUp, { once: true });
+      }, waitMs);
       this.#waiting.set(ticket, (received) => {
-        deadline.removeEventListener("abort", giveUp);
+        clearTimeout(timer);
         resolve(received);
       });
     });
