@@ -20,8 +20,13 @@ const BLOCK_MS = 1_000;
 const READ_MIN = 16;
 const READ_MAX = 2_000;
 const DROP_EVERY_MS = 1_000;
-/** Entries may come in between reading that there are none and asking for the time; dropping late is always safe. */
-const IDLE_MARGIN_MS = 60_000;
+/** How often pending entries that nobody holds are looked for, ms. */
+const CHECK_EVERY_MS = 5_000;
+/**
+ * What is added to the horizon, ms: an entry that nobody held, or that came while the time was asked for, is older than
+ * what was applied last. Dropping late is always safe.
+ */
+const DROP_MARGIN_MS = 60_000;
 
 export interface OwnerDependencies {
   readonly partition: PartitionKeys;
@@ -51,6 +56,7 @@ export class PartitionOwner {
   #closed = new Map<string, number>();
   #readCount = READ_MIN;
   #droppedAt = 0;
+  #checkedAt = performance.now();
 
   private constructor(deps: OwnerDependencies, dedupe: Dedupe) {
     this.#deps = deps;
@@ -76,13 +82,18 @@ export class PartitionOwner {
    */
   async run(signal: AbortSignal): Promise<void> {
     await this.applyPending(signal);
-    // The next entries are read while these are applied.
     let next = this.#readAhead();
     while (!signal.aborted) {
       const entries = await next;
+      const isIdle = entries.length === 0;
+      const check = isIdle || performance.now() - this.#checkedAt >= CHECK_EVERY_MS;
+      // The next entries are read while these are applied, but not when pending ones are looked for: they would be found.
+      if (!check) next = this.#readAhead();
+      await this.#applyAll(entries);
+      if (!check) continue;
+      await this.#checkPending(signal);
+      if (isIdle) await this.#dropByTime();
       next = this.#readAhead();
-      if (entries.length > 0) await this.#applyAll(entries);
-      else await this.#idle(signal);
     }
   }
 
@@ -96,11 +107,18 @@ export class PartitionOwner {
     return read;
   }
 
-  async #idle(signal: AbortSignal): Promise<void> {
-    // A reply that came after the client stopped waiting for it has left entries pending that nobody holds.
+  /**
+   * Entries can be delivered and nobody hold them: to a read that was given up, or to a connection that broke with the
+   * reply on its way. They are pending under this owner's name, and must not wait until the stream falls idle.
+   */
+  async #checkPending(signal: AbortSignal): Promise<void> {
     await this.applyPending(signal);
+    this.#checkedAt = performance.now();
+  }
+
+  async #dropByTime(): Promise<void> {
     const [seconds] = await this.#deps.client.time();
-    await this.#dropExpired(Number(seconds) * 1000 - IDLE_MARGIN_MS);
+    await this.#dropExpired(Number(seconds) * 1000);
   }
 
   /** Applies everything that was delivered and not acknowledged. */
@@ -181,7 +199,7 @@ export class PartitionOwner {
     if (now - this.#droppedAt < DROP_EVERY_MS) return;
     this.#droppedAt = now;
     const { client, scripts, partition, token, dedupeHorizonMs } = this.#deps;
-    const bound = oldest - dedupeHorizonMs;
+    const bound = oldest - dedupeHorizonMs - DROP_MARGIN_MS;
     this.#dedupe.forgetBefore(bound);
     await dropFamilies(client, scripts, partition, token, bound);
   }

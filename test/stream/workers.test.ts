@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { createLogger } from "../../src/log.ts";
 import { Metrics } from "../../src/metrics.ts";
 import { Connections } from "../../src/redis/client.ts";
+import { readNew } from "../../src/stream/entries.ts";
 import { Workers } from "../../src/stream/workers.ts";
 import { Harness, makeEvent } from "../support/harness.ts";
 import { TcpProxy } from "../support/proxy.ts";
@@ -99,6 +100,39 @@ describe("a worker goes on by itself, and counts each event once, when", () => {
       await send(50);
     }
     await allApplied();
+  });
+
+  test("entries were delivered and nobody holds them, although the stream never falls idle", async () => {
+    await startWorkers();
+    await send(10);
+    await allApplied();
+    // A read in the owner's name takes entries away from it, as one does whose reply is lost on the way.
+    const thief = await redis.connections.open("prompt");
+    const stolen: { stream: string; id: string }[] = [];
+    const steal = async () => {
+      for (const keys of harness.partitions) {
+        const entries = await readNew(thief, keys, 5, 1);
+        stolen.push(...entries.map(({ id }) => ({ stream: keys.stream, id })));
+      }
+    };
+    while (stolen.length === 0) await Promise.all([send(20), steal()]);
+    const areLeft = async () =>
+      (await Promise.all(stolen.map(({ stream, id }) => thief.xrange(stream, id, id)))).some(
+        (found) => found.length > 0,
+      );
+    expect(await areLeft()).toBe(true);
+    const ended = Date.now() + 20_000;
+    const waiting = async () => {
+      const lengths = await Promise.all(harness.partitions.map(({ stream }) => thief.xlen(stream)));
+      return lengths.reduce((sum, length) => sum + length, 0);
+    };
+    while ((await areLeft()) && Date.now() < ended) {
+      await send(20);
+      await expect.poll(waiting).toBeLessThanOrEqual(stolen.length);
+    }
+    expect(await areLeft()).toBe(false);
+    await allApplied();
+    redis.connections.close(thief);
   });
 
   test("the scripts are flushed from the server", async () => {
