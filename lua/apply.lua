@@ -12,7 +12,7 @@ ARGV[2]     batch, MessagePack; see src/stream/plan.ts for its fields
 Replies     {"lost"}                       the caller no longer owns the partition
             {"stale", version}             the batch was planned under older definitions
             {"ledger"}                     a bucket is closed that the batch took for open; plan again with its events
-            {"ok", applied, duplicates, late, dead, skipped entries, clocks...}   one text per counter of the batch
+            {"ok", applied, duplicates, late, dead, skipped entries}
 --]]
 local STREAM, LEASE, STATE, CLOCKS, FAMILIES, LATE, DEAD = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local token = ARGV[1]
@@ -267,7 +267,6 @@ for at, board in pairs(boards) do
 end
 
 ---------------------------------------------------------------------------------------------------- clocks
-local reply = { 'ok', total.applied, total.duplicates, total.late, total.dead, skipped }
 for _, counter in ipairs(counters) do
   if counter.moved then
     local closed = counter.clock - counter.lateness
@@ -275,13 +274,10 @@ for _, counter in ipairs(counters) do
     local text = string.format('%d %d %d %d %d',
       counter.clock, counter.advanced, counter.closed, counter.oldest, counter.newest)
     redis.call('HSET', CLOCKS, counter.generation, text)
-    reply[#reply + 1] = text
-  else
-    reply[#reply + 1] = ''
   end
 end
 
 redis.call('HSET', STATE, 'version', int(batch.version))
 redis.call('HINCRBY', STATE, 'applied', #acknowledged)
 callMany(acknowledged, 'XDEL', STREAM)
-return reply
+return { 'ok', total.applied, total.duplicates, total.late, total.dead, skipped }

@@ -9,7 +9,7 @@ has no clock here yet gets one from `seed`, the smallest anywhere, when no parti
 KEYS    stream, lease, state, clocks
 ARGV    token, lease time (ms), MessagePack {liveLag, counters: [{generation, lateness, floor or nil, seed or nil}]}
 Replies {"lost"}
-        {"ok", entries waiting, entries added − applied − waiting (0 unless some were lost), clocks...}
+        {"ok", entries waiting, entries added − applied − waiting (0 unless some were lost)}
 --]]
 local STREAM, LEASE, STATE, CLOCKS = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local token, leaseMs, ticking = ARGV[1], ARGV[2], cmsgpack.unpack(ARGV[3])
@@ -33,7 +33,6 @@ if waiting > 0 then
 end
 
 local applied = tonumber(redis.call('HGET', STATE, 'applied') or '0')
-local reply = { 'ok', waiting, added - applied - waiting }
 for _, counter in ipairs(ticking.counters) do
   local text = redis.call('HGET', CLOCKS, counter.generation)
   local floor = waiting == 0 and counter.floor or nil
@@ -53,9 +52,6 @@ for _, counter in ipairs(ticking.counters) do
     closed = math.max(closed, clock - counter.lateness)
     local now = string.format('%d %d %d %d %d', clock, advanced, closed, oldest, newest)
     if now ~= text then redis.call('HSET', CLOCKS, counter.generation, now) end
-    reply[#reply + 1] = now
-  else
-    reply[#reply + 1] = ''
   end
 end
-return reply
+return { 'ok', waiting, added - applied - waiting }

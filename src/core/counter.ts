@@ -3,7 +3,7 @@ import { formatDuration, parseDuration } from "./duration.ts";
 import type { Event } from "./event.ts";
 import { type FieldPath, parseFieldPath, readField, scalarText } from "./fields.ts";
 import { encodeKey } from "./key.ts";
-import { SUM_VALUE_MAX } from "./limits.ts";
+import { BY_FIELDS_MAX, SUM_VALUE_MAX, WINDOWS_MAX } from "./limits.ts";
 import type { Window } from "./window.ts";
 
 const Scalar = Type.Union([Type.String(), Type.Number(), Type.Boolean()]);
@@ -17,13 +17,13 @@ export const CounterInput = Type.Object(
       Type.String({ minLength: 1 }),
       Type.Array(Type.String({ minLength: 1 }), { minItems: 1, maxItems: 100 }),
     ]),
-    by: Type.Optional(Type.Array(Type.String(), { maxItems: 8 })),
+    by: Type.Optional(Type.Array(Type.String(), { maxItems: BY_FIELDS_MAX })),
     unique: Type.Optional(Type.String()),
     sum: Type.Optional(Type.String()),
     where: Type.Optional(
       Type.Record(Type.String(), Type.Union([Scalar, Type.Array(Scalar, { minItems: 1, maxItems: 1000 })])),
     ),
-    windows: Type.Optional(Type.Array(Type.String(), { minItems: 1, maxItems: 4 })),
+    windows: Type.Optional(Type.Array(Type.String(), { minItems: 1, maxItems: WINDOWS_MAX })),
     keep: Type.Optional(Durations),
     coldKeep: Type.Optional(Durations),
     lateness: Type.Optional(Type.String()),

@@ -1,4 +1,5 @@
 import { type Counter, compileCounter } from "../core/counter.ts";
+import { Problem } from "../core/problem.ts";
 import type { StoredDefinitions } from "../redis/commands/definitions.ts";
 
 /** All counters at one version. Never changes: an event is counted under exactly one of these. */
@@ -25,6 +26,13 @@ export class Definitions {
 
   find(name: string): Counter | undefined {
     return this.#byName.get(name);
+  }
+
+  /** The counter of a name that a client gave; throws a Problem `unknown_counter`. */
+  get(name: string): Counter {
+    const counter = this.find(name);
+    if (!counter) throw new Problem("unknown_counter", `there is no counter "${name}"`);
+    return counter;
   }
 
   /** Counters of an event type; their `where` is still to be asked. */

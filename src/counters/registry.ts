@@ -83,9 +83,8 @@ export class CounterRegistry {
   /** Deletes a counter; one made anew under its name starts empty. */
   async remove(name: string): Promise<void> {
     await this.#change(async (current) => {
-      const existing = current.find(name);
-      if (!existing) throw new Problem("unknown_counter", `there is no counter "${name}"`);
-      return (await this.#write(current, name, null, existing.generation)) && "removed";
+      const { generation } = current.get(name);
+      return (await this.#write(current, name, null, generation)) && "removed";
     });
   }
 

@@ -27,11 +27,7 @@ export const counterRoutes: FastifyPluginAsyncTypebox<CounterRoutesOptions> = as
   app.get(
     "/v1/counters/:name",
     { schema: { tags, summary: "One counter", params: Path, response: { 200: Definition, ...problems(404) } } },
-    async ({ params }) => {
-      const counter = registry.current.find(params.name);
-      if (!counter) throw new Problem("unknown_counter", `there is no counter "${params.name}"`);
-      return { ...counter.definition };
-    },
+    async ({ params }) => ({ ...registry.current.get(params.name).definition }),
   );
 
   app.put(

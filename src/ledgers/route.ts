@@ -39,11 +39,7 @@ export const ledgerRoutes: FastifyPluginAsyncTypebox<LedgerRoutesOptions> = asyn
   const dead = new Ledger(client, scripts, partitions, "dead");
   const tags = ["Ledgers"];
 
-  const find = (name: string): Counter => {
-    const counter = registry.current.find(name);
-    if (!counter) throw new Problem("unknown_counter", `there is no counter "${name}"`);
-    return counter;
-  };
+  const find = (name: string): Counter => registry.current.get(name);
   const isOf = (counter: Counter) => (fields: Readonly<Record<string, string>>) =>
     fields.generation === String(counter.generation);
 

@@ -66,11 +66,7 @@ export interface QueryRoutesOptions extends LookupsDependencies {
 
 export const queryRoutes: FastifyPluginAsyncTypebox<QueryRoutesOptions> = async (app, options) => {
   const lookups = new Lookups(options);
-  const find = (name: string): Counter => {
-    const counter = options.registry.current.find(name);
-    if (!counter) throw new Problem("unknown_counter", `there is no counter "${name}"`);
-    return counter;
-  };
+  const find = (name: string): Counter => options.registry.current.get(name);
   const route = <Answer>(summary: string, answer: Answer) => ({
     tags: ["Lookups"],
     summary,
