@@ -4,8 +4,8 @@ Applies a batch of stream entries to one partition: all of it, or nothing.
 Everything is checked first. XACK is the fence: an entry for which it returns 0 was applied by somebody else and is
 skipped. After the fence nothing may fail, since Redis does not undo a script's earlier writes.
 
-KEYS[1..7]  stream, lease, state, clocks, families, late, dead
-KEYS[8..]   dedupe sets, cells, sketches, boards and indexes; the batch refers to them by position
+KEYS[1..9]  stream, lease, state, clocks, families, late, dead, cold, corrections
+KEYS[10..]  dedupe sets, cells, sketches, boards and indexes; the batch refers to them by position
 ARGV[1]     lease token of the caller
 ARGV[2]     batch, MessagePack; see src/stream/plan.ts for its fields
 
@@ -15,6 +15,7 @@ Replies     {"lost"}                       the caller no longer owns the partiti
             {"ok", applied, duplicates, late, dead, skipped entries}
 --]]
 local STREAM, LEASE, STATE, CLOCKS, FAMILIES, LATE, DEAD = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
+local COLD, CORRECTIONS = KEYS[8], KEYS[9]
 local token = ARGV[1]
 local batch = cmsgpack.unpack(ARGV[2])
 local UNPACK_MAX = 4000 -- unpack() fails near 8,000 values
@@ -46,7 +47,7 @@ for _, counter in ipairs(counters) do
 end
 for _, bucket in ipairs(buckets) do
   local closed = counters[bucket.counter].closed
-  bucket.late = closed ~= nil and bucket.last <= closed
+  bucket.late = not bucket.corrected and closed ~= nil and bucket.last <= closed
   if bucket.late and not bucket.ledger then return { 'ledger' } end
 end
 
@@ -119,14 +120,13 @@ local function advance(counter, time, arrival)
 end
 
 -- Counts one new event everywhere it matches; true if it was late for at least one counter.
--- A readmitted event counts whatever the time.
-local function count(event, hit, arrival, readmit)
+local function count(event, hit, arrival)
   local wasLate = false
   for h = hit, hit + hits[event] - 1 do
     local cell = cells[hitCell[h]]
     local bucket = buckets[cell.bucket]
     local counter = counters[bucket.counter]
-    if bucket.late and not readmit then
+    if bucket.late then
       wasLate = true
       redis.call('XADD', LATE, '*', 'generation', counter.generation, 'watermark', int(counter.clock),
         'payload', batch.ledger[event])
@@ -154,7 +154,7 @@ do
           local reason = deadText[event]
           redis.call('XADD', DEAD, '*', 'entry', entry.id, 'reason', reason[1], 'payload', reason[2])
         elseif entry.readmit then
-          count(event, hit, entry.arrival, true)
+          count(event, hit, entry.arrival)
           outcome.applied = outcome.applied + 1
         elseif known[fingerprint] then
           outcome.duplicates = outcome.duplicates + 1
@@ -246,15 +246,37 @@ local function write(sums, bucket, at, key)
     if sums.units and sums.units ~= 0 then addUnits(hash, field, sums.units) end
     if sums.micros and sums.micros ~= 0 then redis.call('HINCRBY', hash, field .. 'f', int(sums.micros)) end
     if sums.members then callMany(sums.members, 'PFADD', KEYS[at + windows + w]) end
+    if key == false and reply == sums.count then
+      redis.call('ZADD', KEYS[bucket.startsAt + w], bucket.starts[w + 1], bucket.starts[w + 1])
+    end
     if key and key ~= '' then rank(bucket, w, string.sub(key, 2), reply, reply == sums.count) end
   end
 end
 
+-- What is written beside closed buckets, for cold storage to add to them: see CorrectionRow in commands/corrections.ts.
+local corrections = {}
+local function correct(sums, bucket, owner)
+  redis.call('HSET', COLD, bucket.corrected, '1')
+  corrections[#corrections + 1] = { counters[bucket.counter].generation, int(bucket.start), owner, int(sums.count),
+    int(sums.units or 0), int(sums.micros or 0), sums.members or {} }
+end
+
 for _, bucket in ipairs(buckets) do
-  if bucket.count then write(bucket, bucket, bucket.total, false) end
+  if bucket.count then
+    write(bucket, bucket, bucket.total, false)
+    if bucket.corrected then correct(bucket, bucket, 't') end
+  end
 end
 for _, cell in ipairs(cells) do
-  if cell.count then write(cell, buckets[cell.bucket], cell.at, cell.key) end
+  if cell.count then
+    local bucket = buckets[cell.bucket]
+    write(cell, bucket, cell.at, cell.key)
+    if bucket.corrected and cell.key then correct(cell, bucket, cell.key == '' and 'o' or cell.key) end
+  end
+end
+if #corrections > 0 then
+  local number = redis.call('HINCRBY', COLD, 'correction', 1)
+  redis.call('XADD', CORRECTIONS, '*', 'number', number, 'rows', cmsgpack.pack(corrections))
 end
 for at, list in pairs(indexes) do callMany(list.args, list.sorted and 'ZADD' or 'RPUSH', KEYS[at]) end
 for at, board in pairs(boards) do

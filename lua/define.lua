@@ -2,7 +2,7 @@
 Stores or deletes the definition of one counter, if nobody changed the definitions since the caller read them.
 
 KEYS    counters (hash: "=version", "=generation", and one field a counter: generation, space, JSON),
-        deleted (set of "generation name", whose keys are to be swept)
+        deleted (hash: generation → definition; what is stored of it is to be swept)
 ARGV    version the caller knows, name, definition without its generation as JSON or "" to delete,
         generation to keep or "" for a new one
 Replies {"conflict"} or {"ok", new version, generation}
@@ -15,8 +15,9 @@ if definition ~= '' and generation == '' then
   generation = tostring(redis.call('HINCRBY', COUNTERS, '=generation', 1))
 end
 if definition == '' then
+  local text = redis.call('HGET', COUNTERS, name)
+  redis.call('HSET', DELETED, generation, string.sub(text, #generation + 2))
   redis.call('HDEL', COUNTERS, name)
-  redis.call('SADD', DELETED, generation .. ' ' .. name)
 else
   redis.call('HSET', COUNTERS, name, generation .. ' ' .. definition)
 end

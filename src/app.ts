@@ -1,5 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { FastifyInstance } from "fastify";
+import { Database } from "./cold/database.ts";
+import { type CellRow, ColdStore } from "./cold/store.ts";
 import type { Config } from "./config.ts";
 import type { CounterDefinition } from "./core/counter.ts";
 import { DEFAULT_COUNTER } from "./core/counter.ts";
@@ -14,6 +16,9 @@ import { Gate } from "./ingest/gate.ts";
 import { Outcomes } from "./ingest/outcomes.ts";
 import { Producer } from "./ingest/producer.ts";
 import { ingestRoutes } from "./ingest/route.ts";
+import { registerBoard } from "./jobs/board.ts";
+import { Jobs, type JobsDependencies } from "./jobs/queues.ts";
+import { Work, type WorkDependencies } from "./jobs/work.ts";
 import { ledgerRoutes } from "./ledgers/route.ts";
 import { Lifecycle } from "./lifecycle.ts";
 import type { Logger } from "./log.ts";
@@ -57,9 +62,10 @@ async function assemble(
   const target = config.redis ?? (await startEmbedded(config, log, lifecycle, onFatal));
   const connections = new Connections(target, connectionLog(log));
   lifecycle.onStop("close Redis connections", async () => connections.closeAll());
-  // Lookups, writes of events and scripts each have a connection: none can hold up the others' commands, and a lease is
+  // Lookups, writes of events, scripts and jobs each have a connection: none can hold up the others' commands, and a lease is
   // never lost behind a queue of reads.
-  const [client, producing, working, subscriber] = await Promise.all([
+  const [client, producing, working, exporting, subscriber] = await Promise.all([
+    connections.open("prompt"),
     connections.open("prompt"),
     connections.open("prompt"),
     connections.open("prompt"),
@@ -75,6 +81,10 @@ async function assemble(
   const registry = await CounterRegistry.open({ client: working, subscriber, scripts, partitions, onError });
   lifecycle.onStop("stop refreshing definitions", async () => registry.close());
   await putConfiguredCounters(registry, config.counters);
+
+  // Opened when it is first needed: neither a start nor a hot read waits for it.
+  const cold = new Database({ url: config.databaseUrl, dataDir: config.dataDir });
+  lifecycle.onStop("close cold storage", () => cold.close());
 
   const workers = config.roles.has("worker")
     ? new Workers({
@@ -94,8 +104,18 @@ async function assemble(
     lifecycle.onStop("finish batches and give leases back", () => workers.stop());
   }
 
+  const jobs = config.roles.has("jobs")
+    ? await startJobs({ connections, client: exporting, scripts, partitions, registry, cold, metrics, log })
+    : null;
+  if (jobs) lifecycle.onStop("finish jobs", () => jobs.stop());
+
   const server = await createServer(log);
-  await server.register(healthRoutes, { metrics, troubles: () => findTroubles(client, workers) });
+  await server.register(healthRoutes, {
+    metrics,
+    troubles: () => findTroubles(client, workers),
+    notes: () => findNotes(cold),
+  });
+  if (jobs) await registerBoard(server, jobs.queues);
   if (config.roles.has("api")) {
     const outcomes = await Outcomes.subscribe(subscriber, randomUUID());
     const { durability } = config;
@@ -118,7 +138,14 @@ async function assemble(
       now,
     });
     await server.register(ledgerRoutes, { client, scripts, partitions, registry, pass: () => gate.pass() });
-    await server.register(queryRoutes, { registry, client, partitions, isCluster: connections.isCluster, now });
+    await server.register(queryRoutes, {
+      registry,
+      client,
+      partitions,
+      isCluster: connections.isCluster,
+      cold,
+      now,
+    });
   }
   const url = await listen(server, config);
   lifecycle.onStop("finish requests", () => server.close());
@@ -178,6 +205,26 @@ async function findTroubles(client: RedisClient, workers: Workers | null): Promi
   const stopped = workers?.stoppedPartitions ?? 0;
   if (stopped > 0) troubles.push(`${stopped} partitions are stopped by an error; see the log`);
   return troubles;
+}
+
+/** Jobs that move closed buckets to cold storage. */
+async function startJobs({
+  cold,
+  ...deps
+}: Omit<JobsDependencies, "work"> & Omit<WorkDependencies, "store" | "onDiffering"> & { cold: Database }) {
+  const { log, metrics } = deps;
+  const store = new ColdStore(cold);
+  const onDiffering = (rows: readonly CellRow[]) => {
+    metrics.exportDiffering.inc(rows.length);
+    const [first] = rows;
+    log.error({ rows: rows.length, first }, "ALARM: cold storage holds buckets with other numbers than Redis");
+  };
+  return Jobs.start({ ...deps, work: new Work({ ...deps, store, onDiffering }) });
+}
+
+/** What does not keep the service from its work, but somebody should know. */
+function findNotes({ failure }: Database): string[] {
+  return failure ? [`cold storage does not answer: ${(failure as Error).message}`] : [];
 }
 
 async function listen(server: FastifyInstance, { host, port }: Config): Promise<string> {

@@ -32,6 +32,11 @@ export class Metrics {
     help: "Stream entries that the fence found applied by somebody else",
     ...this.#to,
   });
+  readonly entriesGivenUp = new Counter({
+    name: "tallymark_entries_given_up_total",
+    help: "Stream entries whose events became dead letters because their workers kept ending",
+    ...this.#to,
+  });
   readonly batchEvents = new Histogram({
     name: "tallymark_apply_batch_events",
     help: "Events per applied batch",
@@ -64,6 +69,33 @@ export class Metrics {
     name: "tallymark_stream_entries_missing",
     help: "Entries added but neither applied nor waiting; anything but 0 means that data was lost",
     labelNames: ["partition"] as const,
+    ...this.#to,
+  });
+
+  readonly exportedRows = new Counter({
+    name: "tallymark_export_rows_total",
+    help: "Rows written to cold storage",
+    ...this.#to,
+  });
+  readonly exportLag = new Gauge({
+    name: "tallymark_export_lag_seconds",
+    help: "Event time that is closed and not exported, of the counter and partition where it is most",
+    ...this.#to,
+  });
+  readonly exportDiffering = new Counter({
+    name: "tallymark_export_rows_differing_total",
+    help: "Rows that cold storage held with other content; anything but 0 means that data was lost or changed",
+    ...this.#to,
+  });
+  readonly bucketsForgotten = new Counter({
+    name: "tallymark_buckets_forgotten_total",
+    help: "Buckets that have left Redis for cold storage",
+    ...this.#to,
+  });
+  readonly jobFailures = new Counter({
+    name: "tallymark_job_failures_total",
+    help: "Failed runs of jobs; each is tried again",
+    labelNames: ["job"] as const,
     ...this.#to,
   });
 

@@ -1,9 +1,8 @@
 import type { Counter } from "../core/counter.ts";
 import { BOARD_SIZE } from "../core/limits.ts";
-import type { Range } from "../core/window.ts";
 import type { RedisClient } from "../redis/client.ts";
-import type { PartitionKeys } from "../redis/keys.ts";
-import { type Command, pipelined } from "./pipeline.ts";
+import { type Part, readPart, windowKeys } from "./parts.ts";
+import type { Command } from "./pipeline.ts";
 
 /** What the boards that were read say of one key. */
 export interface SeenKey {
@@ -23,23 +22,22 @@ export interface BoardTops {
   readonly exhausted: boolean;
 }
 
-/** The best `depth` keys of every bucket of the ranges, in every partition. */
+/** The best `depth` keys of every bucket of the parts. */
 export async function readBoardTops(
   client: RedisClient,
-  partitions: readonly PartitionKeys[],
   counter: Counter,
-  ranges: readonly Range[],
+  parts: readonly Part[],
   depth: number,
 ): Promise<BoardTops> {
   const seen = new Map<string, SeenKey>();
   let unseenMax = 0;
   let exhausted = true;
   await Promise.all(
-    partitions.map(async (partition) => {
-      const commands = boardNames(partition, counter, ranges).map(
+    parts.map(async (part) => {
+      const commands = boardNames(part, counter).map(
         (name): Command => ["zrange", name, 0, depth - 1, "REV", "WITHSCORES"],
       );
-      for (const reply of (await pipelined(client, commands)) as string[][]) {
+      for (const reply of (await readPart(client, counter, part, commands)) as string[][]) {
         const shown = reply.length / 2;
         // A board that is not full, and shown whole, holds every key of its bucket.
         const floor = shown === depth || shown >= BOARD_SIZE ? Number(reply.at(-1)) : 0;
@@ -57,9 +55,10 @@ export async function readBoardTops(
   return { seen, unseenMax, exhausted };
 }
 
-function boardNames(partition: PartitionKeys, counter: Counter, ranges: readonly Range[]): string[] {
-  return ranges.flatMap(({ window, from, to }) => {
-    const keys = partition.window(counter, window);
+function boardNames(part: Part, counter: Counter): string[] {
+  return part.ranges.flatMap((range) => {
+    const { window, from, to } = range;
+    const keys = windowKeys(part, counter, range);
     return Array.from({ length: (to - from) / window.ms }, (_, i) => keys.board(from + i * window.ms));
   });
 }

@@ -1,8 +1,9 @@
 import type { Counter } from "../core/counter.ts";
-import type { Range } from "../core/window.ts";
+import type { Range, Window } from "../core/window.ts";
 import type { RedisClient } from "../redis/client.ts";
-import { CELL_FIELDS, type CellOwner, type PartitionKeys } from "../redis/keys.ts";
-import { type Command, pipelined } from "./pipeline.ts";
+import { CELL_FIELDS, type CellOwner } from "../redis/keys.ts";
+import { type Part, readPart, windowKeys } from "./parts.ts";
+import type { Command } from "./pipeline.ts";
 
 /** Numbers of one bucket, or of several added up. */
 export interface Cell {
@@ -14,55 +15,59 @@ export interface Cell {
 const MICRO = 1_000_000n;
 const CARRY = 2n ** 62n;
 
-const emptyCell = (): Cell => ({ count: 0n, micro: 0n });
+export const emptyCell = (): Cell => ({ count: 0n, micro: 0n });
 
 /** Reads part of a range that lies in one hash. */
 interface ChunkRead {
   readonly command: Command;
-  /** Number, within the range, of the first bucket read. */
-  readonly first: number;
+  /** Start of the first bucket read, ms. */
+  readonly start: number;
+  readonly window: Window;
 }
 
-/** The cell of every bucket of a range, oldest first, added up over the partitions. */
+/** Adds the cells of the parts, which are of one window, to `cells`, whose first bucket begins at `from`. */
 export async function readSeries(
   client: RedisClient,
-  partitions: readonly PartitionKeys[],
   counter: Counter,
+  parts: readonly Part[],
   owner: CellOwner,
-  range: Range,
-): Promise<Cell[]> {
-  const cells = Array.from({ length: (range.to - range.from) / range.window.ms }, emptyCell);
+  from: number,
+  cells: readonly Cell[],
+): Promise<void> {
   await Promise.all(
-    partitions.map(async (partition) => {
-      const reads = chunkReads(partition, counter, owner, range);
-      const replies = await pipelined(
+    parts.map(async (part) => {
+      const reads = part.ranges.flatMap((range) => chunkReads(part, counter, owner, range));
+      const replies = await readPart(
         client,
+        counter,
+        part,
         reads.map(({ command }) => command),
       );
-      for (const [i, { first }] of reads.entries()) {
+      for (const [i, { start, window }] of reads.entries()) {
+        const first = (start - from) / window.ms;
         for (const [offset, cell] of cellsOf(replies[i], counter)) add(cells[first + offset] as Cell, cell);
       }
     }),
   );
-  return cells;
 }
 
-/** For each owner, all cells of all ranges added up, over the partitions. */
+/** For each owner, all cells of all parts added up. */
 export async function readSums(
   client: RedisClient,
-  partitions: readonly PartitionKeys[],
   counter: Counter,
+  parts: readonly Part[],
   owners: readonly CellOwner[],
-  ranges: readonly Range[],
 ): Promise<Cell[]> {
   const sums = owners.map(emptyCell);
   await Promise.all(
-    partitions.map(async (partition) => {
+    parts.map(async (part) => {
       const reads = owners.flatMap((owner, i) =>
-        ranges.flatMap((range) => chunkReads(partition, counter, owner, range)).map(({ command }) => ({ command, i })),
+        part.ranges.flatMap((range) => chunkReads(part, counter, owner, range)).map(({ command }) => ({ command, i })),
       );
-      const replies = await pipelined(
+      const replies = await readPart(
         client,
+        counter,
+        part,
         reads.map(({ command }) => command),
       );
       for (const [r, { i }] of reads.entries()) {
@@ -73,30 +78,30 @@ export async function readSums(
   return sums;
 }
 
-function chunkReads(partition: PartitionKeys, counter: Counter, owner: CellOwner, range: Range): ChunkRead[] {
+function chunkReads(part: Part, counter: Counter, owner: CellOwner, range: Range): ChunkRead[] {
   const { window, from, to } = range;
-  const keys = partition.window(counter, window);
+  const keys = windowKeys(part, counter, range);
   const reads: ChunkRead[] = [];
   for (let start = from; start < to; ) {
     const chunk = keys.chunk(start);
-    const first = (start - from) / window.ms;
+    const first = start;
     const fields: string[] = [];
     for (; start < to && keys.chunk(start) === chunk; start += window.ms) {
       const field = keys.field(start);
       for (const suffix of suffixes(counter)) fields.push(field + suffix);
     }
-    reads.push({ command: ["hmget", keys.cells(chunk, owner), ...fields], first });
+    reads.push({ command: ["hmget", keys.cells(chunk, owner), ...fields], start: first, window });
   }
   return reads;
 }
 
-function suffixes(counter: Counter): readonly string[] {
+export function suffixes(counter: Counter): readonly string[] {
   const { count, units, micros, carries } = CELL_FIELDS;
   return counter.sum ? [count, units, micros, carries] : [count];
 }
 
 /** The cells that exist in a chunk's reply, each with its number within what was read. */
-function* cellsOf(reply: unknown, counter: Counter): Generator<[offset: number, cell: Cell]> {
+export function* cellsOf(reply: unknown, counter: Counter): Generator<[offset: number, cell: Cell]> {
   const values = reply as (string | null)[];
   const width = suffixes(counter).length;
   const number = (at: number) => BigInt(values[at] ?? 0);
@@ -107,7 +112,7 @@ function* cellsOf(reply: unknown, counter: Counter): Generator<[offset: number, 
   }
 }
 
-function add(sum: Cell, cell: Cell): void {
+export function add(sum: Cell, cell: Cell): void {
   sum.count += cell.count;
   sum.micro += cell.micro;
 }

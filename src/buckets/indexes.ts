@@ -1,34 +1,42 @@
 import type { Counter } from "../core/counter.ts";
-import { bucketStart, type Range, type Window } from "../core/window.ts";
+import type { Window } from "../core/window.ts";
 import type { RedisClient } from "../redis/client.ts";
-import type { PartitionKeys } from "../redis/keys.ts";
-import { type Command, pipelined } from "./pipeline.ts";
+import { type Part, readPart, windowKeys } from "./parts.ts";
+import type { Command } from "./pipeline.ts";
 
 /** Members read by one command: about a millisecond of Redis. */
 const PAGE = 5_000;
 
 const widestOf = (counter: Counter): Window => counter.windows.at(-1) as Window;
 
-/** Every key with a cell of this partition in any bucket of the ranges. */
-export async function readIndexedKeys(
-  client: RedisClient,
-  partition: PartitionKeys,
-  counter: Counter,
-  ranges: readonly Range[],
-): Promise<Set<string>> {
+/** Every key with a cell in any bucket of the part. */
+export async function readIndexedKeys(client: RedisClient, counter: Counter, part: Part): Promise<Set<string>> {
   const found = new Set<string>();
-  for (const { window, from, to } of ranges) {
-    const keys = partition.window(counter, window);
-    const command = window === widestOf(counter) ? "zrange" : "lrange";
-    for (let start = from; start < to; start += window.ms) {
-      for (let at = 0; ; at += PAGE) {
-        const [page] = (await pipelined(client, [[command, keys.index(start), at, at + PAGE - 1]])) as [string[]];
+  for (const range of part.ranges) {
+    const keys = windowKeys(part, counter, range);
+    for (let start = range.from; start < range.to; start += range.window.ms) {
+      for await (const page of indexPages(client, counter, part, range.window, keys.index(start))) {
         for (const key of page) found.add(key);
-        if (page.length < PAGE) break;
       }
     }
   }
   return found;
+}
+
+/** The keys of one bucket's index, in pages. */
+export async function* indexPages(
+  client: RedisClient,
+  counter: Counter,
+  part: Part,
+  window: Window,
+  index: string,
+): AsyncGenerator<string[]> {
+  const command = window === widestOf(counter) ? "zrange" : "lrange";
+  for (let at = 0; ; at += PAGE) {
+    const [page] = (await readPart(client, counter, part, [[command, index, at, at + PAGE - 1]])) as [string[]];
+    if (page.length > 0) yield page;
+    if (page.length < PAGE) return;
+  }
 }
 
 export interface KeysRequest {
@@ -39,29 +47,27 @@ export interface KeysRequest {
   readonly limit: number;
 }
 
-/** Distinct keys in byte order, from the sorted indexes of the widest window's buckets between `from` and `to`. */
+/** Distinct keys of the parts, which are of the widest window, in no order: the first `limit` of each bucket. */
 export async function listKeys(
   client: RedisClient,
-  partitions: readonly PartitionKeys[],
   counter: Counter,
-  span: { readonly from: number; readonly to: number },
+  parts: readonly Part[],
   { prefix, after, limit }: KeysRequest,
-): Promise<string[]> {
-  const widest = widestOf(counter);
+): Promise<Set<string>> {
   const [min, max] = lexBounds(prefix, after);
   const pages = await Promise.all(
-    partitions.map((partition) => {
-      const keys = partition.window(counter, widest);
+    parts.map((part) => {
       const commands: Command[] = [];
-      for (let start = bucketStart(span.from, widest.ms); start < span.to; start += widest.ms) {
-        commands.push(["zrange", keys.index(start), min, max, "BYLEX", "LIMIT", 0, limit]);
+      for (const range of part.ranges) {
+        const keys = windowKeys(part, counter, range);
+        for (let start = range.from; start < range.to; start += range.window.ms) {
+          commands.push(["zrange", keys.index(start), min, max, "BYLEX", "LIMIT", 0, limit]);
+        }
       }
-      return pipelined(client, commands) as Promise<string[][]>;
+      return readPart(client, counter, part, commands) as Promise<string[][]>;
     }),
   );
-  const sorted = [...new Set(pages.flat(2))].map((text) => ({ text, bytes: Buffer.from(text) }));
-  sorted.sort((a, b) => Buffer.compare(a.bytes, b.bytes));
-  return sorted.slice(0, limit).map(({ text }) => text);
+  return new Set(pages.flat(2));
 }
 
 /** Bounds of a lexicographic range; the byte 0xff is in no UTF-8 text, so it sorts after whatever follows a prefix. */

@@ -3,87 +3,175 @@ import type { Counter } from "../core/counter.ts";
 import type { Range } from "../core/window.ts";
 import type { RedisClient } from "../redis/client.ts";
 import type { CellOwner, PartitionKeys } from "../redis/keys.ts";
+import { type Part, readPart, readParts, windowKeys } from "./parts.ts";
 import { type Command, pipelined } from "./pipeline.ts";
+
+/** Sketches to unite: names of those in Redis, by part, and the bytes of those that come from elsewhere. */
+interface Union {
+  readonly names: readonly (readonly string[])[];
+  readonly bytes: readonly Buffer[];
+}
+
+/** Sketches united in one step: about 3 ms of Redis when all are dense. */
+const UNITED_AT_ONCE = 128;
+/** Unions worked on in one go, which bounds what lies in scratch keys. */
+const UNIONS_AT_ONCE = 256;
+/** A scratch key is unlinked in the same breath; this is the net below, seconds. */
+const SCRATCH_SECONDS = 60;
 
 /** Estimates of distinct members: HyperLogLogs united and counted by Redis itself. */
 export class Sketches {
   readonly #client: RedisClient;
-  readonly #partitions: readonly PartitionKeys[];
+  readonly #home: PartitionKeys;
   /** On a cluster, partitions live in different slots, which PFCOUNT cannot unite. */
   readonly #acrossSlots: boolean;
 
   constructor(client: RedisClient, partitions: readonly PartitionKeys[], isCluster: boolean) {
     this.#client = client;
-    this.#partitions = partitions;
+    this.#home = partitions[0] as PartitionKeys;
     this.#acrossSlots = isCluster && partitions.length > 1;
   }
 
-  /** Distinct members over all ranges together. */
-  async countUnion(counter: Counter, owner: CellOwner, ranges: readonly Range[]): Promise<number> {
-    const names = this.#partitions.map((partition) =>
-      ranges.flatMap((range) => sketchNames(partition, counter, owner, range)),
-    );
-    const [count] = await this.#countEach([names]);
+  /** Distinct members over all parts and the given sketches together. */
+  async countUnion(
+    counter: Counter,
+    owner: CellOwner,
+    parts: readonly Part[],
+    bytes: readonly Buffer[],
+  ): Promise<number> {
+    const names = parts.map((part) => part.ranges.flatMap((range) => sketchNames(part, counter, owner, range)));
+    const [count] = await this.#countEach(counter, parts, [{ names, bytes }]);
     return count ?? 0;
   }
 
-  /** Distinct members of every bucket of a range, oldest first. */
-  async countSeries(counter: Counter, owner: CellOwner, range: Range): Promise<number[]> {
-    const byPartition = this.#partitions.map((partition) => sketchNames(partition, counter, owner, range));
-    const buckets = (range.to - range.from) / range.window.ms;
-    return this.#countEach(
-      Array.from({ length: buckets }, (_, bucket) => byPartition.map((names) => [names[bucket] as string])),
+  /** Distinct members of every bucket of a range, oldest first; `bytesAt` gives further sketches of a bucket. */
+  async countSeries(
+    counter: Counter,
+    owner: CellOwner,
+    parts: readonly Part[],
+    range: Range,
+    bytesAt: (start: number) => readonly Buffer[],
+  ): Promise<number[]> {
+    const counts: number[] = [];
+    const step = UNIONS_AT_ONCE * range.window.ms;
+    for (let from = range.from; from < range.to; from += step) {
+      const to = Math.min(range.to, from + step);
+      const byPart = parts.map((part) => namesByStart(part, counter, owner, from, to));
+      const unions: Union[] = [];
+      for (let start = from; start < to; start += range.window.ms) {
+        const names = byPart.map((part) => [part.get(start)].filter((name) => name !== undefined));
+        unions.push({ names, bytes: bytesAt(start) });
+      }
+      counts.push(...(await this.#countEach(counter, parts, unions)));
+    }
+    return counts;
+  }
+
+  async #countEach(counter: Counter, parts: readonly Part[], unions: readonly Union[]): Promise<number[]> {
+    const isWanted = ({ names, bytes }: Union) => bytes.length > 0 || names.some((some) => some.length > 0);
+    const wanted = unions.filter(isWanted);
+    if (wanted.length === 0) return unions.map(() => 0);
+    const id = randomUUID();
+    const foreign = await this.#load(
+      id,
+      wanted.map(({ bytes }) => bytes),
     );
+    const counts = this.#acrossSlots
+      ? await this.#countAcrossSlots(id, counter, parts, wanted, foreign)
+      : await this.#countTogether(counter, parts, wanted, foreign);
+    return unions.map((union) => (isWanted(union) ? (counts.shift() as number) : 0));
   }
 
-  /** For each union: names by partition → estimate. */
-  async #countEach(unions: readonly (readonly string[][])[]): Promise<number[]> {
-    const wanted = unions.map((names) => names.flat().length > 0);
-    const some = unions.filter((_, i) => wanted[i]);
-    const counts = this.#acrossSlots ? await this.#countAcrossSlots(some) : await this.#countTogether(some);
-    return wanted.map((isWanted) => (isWanted ? (counts.shift() as number) : 0));
+  /** Writes each list of sketches, united, into a scratch key; gives the keys, none where the list is empty. */
+  async #load(id: string, lists: readonly (readonly Buffer[])[]): Promise<string[][]> {
+    const keys: string[][] = [];
+    for (const [i, sketches] of lists.entries()) {
+      const target = this.#home.scratch(`${id}.c${i}`);
+      for (let from = 0; from < sketches.length; from += UNITED_AT_ONCE) {
+        const slice = sketches.slice(from, from + UNITED_AT_ONCE);
+        const names = slice.map((_, n) => this.#home.scratch(`${id}.s${n}`));
+        await pipelined(this.#client, [
+          ...slice.map((bytes, n): Command => ["set", names[n] as string, bytes, "EX", SCRATCH_SECONDS]),
+          ["pfmerge", target, ...names],
+          ["expire", target, SCRATCH_SECONDS],
+          ["unlink", ...names],
+        ]);
+      }
+      keys.push(sketches.length > 0 ? [target] : []);
+    }
+    return keys;
   }
 
-  async #countTogether(unions: readonly (readonly string[][])[]): Promise<number[]> {
-    const commands = unions.map((names): Command => ["pfcount", ...names.flat()]);
-    return (await pipelined(this.#client, commands)) as number[];
+  async #countTogether(
+    counter: Counter,
+    parts: readonly Part[],
+    unions: readonly Union[],
+    foreign: readonly string[][],
+  ): Promise<number[]> {
+    const commands = unions.map(({ names }, i): Command => ["pfcount", ...names.flat(), ...(foreign[i] ?? [])]);
+    const counts = (await readParts(this.#client, counter, parts, commands)) as number[];
+    await this.#drop(foreign.flat());
+    return counts;
+  }
+
+  async #drop(scratch: readonly string[]): Promise<void> {
+    if (scratch.length > 0) await pipelined(this.#client, [["unlink", ...scratch]]);
   }
 
   /** Unites within each slot into a short-lived key, then brings the bytes together in one slot. */
-  async #countAcrossSlots(unions: readonly (readonly string[][])[]): Promise<number[]> {
-    const id = randomUUID();
-    const merged = await Promise.all(
-      this.#partitions.map(async (partition, p) => {
-        const scratch = partition.scratch(id);
-        const pipeline = this.#client.pipeline();
-        for (const names of unions) {
-          pipeline.pfmerge(scratch, ...(names[p] ?? []));
-          pipeline.getBuffer(scratch);
-          pipeline.unlink(scratch);
-        }
-        const replies = (await pipeline.exec()) ?? [];
-        for (const [error] of replies) if (error) throw error;
-        return replies.filter((_, i) => i % 3 === 1).map(([, bytes]) => bytes as Buffer);
-      }),
-    );
-    const home = this.#partitions[0] as PartitionKeys;
-    const keys = merged.map((_, p) => home.scratch(`${id}.${p}`));
-    const pipeline = this.#client.pipeline();
-    for (const i of unions.keys()) {
-      for (const [p, bytes] of merged.entries()) pipeline.set(keys[p] as string, bytes[i] as Buffer);
-      pipeline.pfcount(...(keys as [string, ...string[]]));
-      pipeline.unlink(...keys);
-    }
-    const replies = (await pipeline.exec()) ?? [];
-    for (const [error] of replies) if (error) throw error;
-    const perUnion = merged.length + 2;
-    return unions.map((_, i) => Number(replies[i * perUnion + merged.length]?.[1]));
+  async #countAcrossSlots(
+    id: string,
+    counter: Counter,
+    parts: readonly Part[],
+    unions: readonly Union[],
+    foreign: readonly string[][],
+  ): Promise<number[]> {
+    const merged = await Promise.all(parts.map((part, p) => this.#mergeInSlot(id, counter, part, p, unions)));
+    const keys = merged.map((_, p) => this.#home.scratch(`${id}.p${p}`));
+    const commands = unions.flatMap((_, i): Command[] => [
+      ...merged.map((bytes, p): Command => ["set", keys[p] as string, bytes[i] as Buffer, "EX", SCRATCH_SECONDS]),
+      ["pfcount", ...keys, ...(foreign[i] ?? [])],
+    ]);
+    const replies = await pipelined(this.#client, commands);
+    await this.#drop([...keys, ...foreign.flat()]);
+    return unions.map((_, i) => Number(replies[(i + 1) * (merged.length + 1) - 1]));
+  }
+
+  /** For each union, the part's sketches united, as bytes. */
+  async #mergeInSlot(
+    id: string,
+    counter: Counter,
+    part: Part,
+    p: number,
+    unions: readonly Union[],
+  ): Promise<readonly Buffer[]> {
+    const scratch = part.partition.scratch(`${id}.${part.layer}`);
+    const commands = unions.flatMap(({ names }): Command[] => [
+      ["pfmerge", scratch, ...(names[p] ?? [])],
+      ["getBuffer", scratch],
+      ["unlink", scratch],
+    ]);
+    const replies = await readPart(this.#client, counter, part, commands);
+    return replies.filter((_, i) => i % 3 === 1) as Buffer[];
   }
 }
 
-function sketchNames(partition: PartitionKeys, counter: Counter, owner: CellOwner, range: Range): string[] {
-  const keys = partition.window(counter, range.window);
+function sketchNames(part: Part, counter: Counter, owner: CellOwner, range: Range): string[] {
+  const keys = windowKeys(part, counter, range);
   const names: string[] = [];
   for (let start = range.from; start < range.to; start += range.window.ms) names.push(keys.sketch(start, owner));
+  return names;
+}
+
+/** Names of the sketches of a part's buckets that begin in `[from, to)`, by start. */
+function namesByStart(part: Part, counter: Counter, owner: CellOwner, from: number, to: number): Map<number, string> {
+  const names = new Map<number, string>();
+  for (const range of part.ranges) {
+    const keys = windowKeys(part, counter, range);
+    const end = Math.min(range.to, to);
+    for (let start = Math.max(range.from, from); start < end; start += range.window.ms) {
+      names.set(start, keys.sketch(start, owner));
+    }
+  }
   return names;
 }

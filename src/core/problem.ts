@@ -17,7 +17,7 @@ export const PROBLEMS = {
   too_large: { status: 413, title: "The request is too large", retryable: false },
   unsupported_media_type: { status: 415, title: "The media type or encoding is not supported", retryable: false },
   overloaded: { status: 503, title: "Too much is waiting already", retryable: true },
-  unavailable: { status: 503, title: "Redis cannot take or answer this now", retryable: true },
+  unavailable: { status: 503, title: "Storage cannot take or answer this now", retryable: true },
   internal: { status: 500, title: "The service made a mistake", retryable: true },
 } as const;
 

@@ -6,11 +6,17 @@ export interface HealthOptions {
   readonly metrics: Metrics;
   /** What keeps the service from doing its work just now, a sentence each. */
   readonly troubles: () => Promise<string[]>;
+  /** What somebody should look at, although the service does its work. */
+  readonly notes: () => string[];
 }
 
-const Ready = Type.Object({ status: Type.String(), troubles: Type.Array(Type.String()) });
+const Ready = Type.Object({
+  status: Type.String({ description: "ok, degraded (with notes) or unready (with troubles)" }),
+  troubles: Type.Array(Type.String()),
+  notes: Type.Array(Type.String()),
+});
 
-export const healthRoutes: FastifyPluginAsyncTypebox<HealthOptions> = async (app, { metrics, troubles }) => {
+export const healthRoutes: FastifyPluginAsyncTypebox<HealthOptions> = async (app, { metrics, troubles, notes }) => {
   const tags = ["Operations"];
 
   app.get(
@@ -24,9 +30,9 @@ export const healthRoutes: FastifyPluginAsyncTypebox<HealthOptions> = async (app
     { schema: { tags, summary: "The service can do its work", response: { 200: Ready, 503: Ready } } },
     async (_request, reply) => {
       const found = await troubles();
-      return reply
-        .code(found.length > 0 ? 503 : 200)
-        .send({ status: found.length > 0 ? "unready" : "ok", troubles: found });
+      const noted = notes();
+      const status = found.length > 0 ? "unready" : noted.length > 0 ? "degraded" : "ok";
+      return reply.code(found.length > 0 ? 503 : 200).send({ status, troubles: found, notes: noted });
     },
   );
 

@@ -1,6 +1,6 @@
-import { type Cell, readSeries, readSums, sumCells } from "../buckets/cells.ts";
-import { type CounterTime, readCounterTime } from "../buckets/clocks.ts";
-import { Sketches } from "../buckets/sketches.ts";
+import { type Cell, sumCells } from "../buckets/cells.ts";
+import { BucketsMoved } from "../buckets/parts.ts";
+import { type CounterState, type CounterTime, goneTo, readCounterState } from "../buckets/state.ts";
 import type { Counter } from "../core/counter.ts";
 import { showCount, showSum } from "../core/decimal.ts";
 import { decodeKey } from "../core/key.ts";
@@ -8,10 +8,10 @@ import { SERIES_BUCKETS_MAX } from "../core/limits.ts";
 import { Problem } from "../core/problem.ts";
 import { formatTime } from "../core/time.ts";
 import type { Range, Window } from "../core/window.ts";
-import type { RedisClient } from "../redis/client.ts";
-import type { CellOwner, PartitionKeys } from "../redis/keys.ts";
+import { coldSpans, Everywhere, type EverywhereDependencies, type View } from "./everywhere.ts";
+import { type KeysRequest, pageOfKeys } from "./keys.ts";
 import type { SeriesRequest, TopRequest, ValueRequest } from "./request.ts";
-import { planSpan, resolveSpan, type Span } from "./span.ts";
+import { planSpan, resolveSpan, type Span, widenSpan } from "./span.ts";
 import { rankKeys } from "./top.ts";
 
 export interface Numbers {
@@ -42,85 +42,122 @@ export interface TopAnswer extends SpanAnswer {
   readonly top: (Numbers & { readonly key: string[] })[];
 }
 
-export interface LookupsDependencies {
-  readonly client: RedisClient;
-  readonly partitions: readonly PartitionKeys[];
-  readonly isCluster: boolean;
+export interface KeysAnswer {
+  readonly keys: string[][];
+  /** Where the next page starts; `null` after the last one. */
+  readonly cursor: string | null;
+}
+
+export interface LookupsDependencies extends EverywhereDependencies {
   readonly now: () => number;
 }
 
-/** Answers lookups from Redis, merged over all partitions. */
+/** How often a lookup begins again because buckets left Redis under it; each mark moves about once a second. */
+const ATTEMPTS = 10;
+
+/** Answers lookups, merged over all partitions, from Redis and cold storage as from one. */
 export class Lookups {
   readonly #deps: LookupsDependencies;
-  readonly #sketches: Sketches;
+  readonly #everywhere: Everywhere;
 
   constructor(deps: LookupsDependencies) {
     this.#deps = deps;
-    this.#sketches = new Sketches(deps.client, deps.partitions, deps.isCluster);
+    this.#everywhere = new Everywhere(deps);
   }
 
-  /** Event time is always read before cells: what is final by it was final when the cells were read. */
-  time(counter: Counter): Promise<CounterTime | null> {
-    return readCounterTime(this.#deps.client, this.#deps.partitions, counter);
-  }
-
-  async value({ counter, subject, span: request }: ValueRequest): Promise<ValueAnswer> {
-    const time = await this.time(counter);
-    const span = resolveSpan(request, counter.windows[0] as Window, time, this.#deps.now());
-    const ranges = planSpan(counter, span, time);
-    const [[cell], unique] = await Promise.all([
-      this.#sums(counter, [subject.owner], ranges),
-      counter.unique ? this.#sketches.countUnion(counter, subject.owner, ranges) : undefined,
-    ]);
-    return { ...head(counter, span, time), ...subject.shown, ...numbers(counter, cell as Cell, unique) };
-  }
-
-  async series({ counter, subject, span: request, window }: SeriesRequest): Promise<SeriesAnswer> {
-    const time = await this.time(counter);
-    const span = resolveSpan(request, window, time, this.#deps.now());
-    if ((span.to - span.from) / window.ms > SERIES_BUCKETS_MAX) {
-      const detail = `the span holds more than ${SERIES_BUCKETS_MAX} buckets of ${window.label}; ask for less or a wider window`;
-      throw new Problem("invalid_span", detail);
-    }
-    const range: Range = { window, ...span };
-    const { client, partitions } = this.#deps;
-    const [cells, uniques, unique] = await Promise.all([
-      readSeries(client, partitions, counter, subject.owner, range),
-      counter.unique ? this.#sketches.countSeries(counter, subject.owner, range) : [],
-      counter.unique ? this.#sketches.countUnion(counter, subject.owner, planSpan(counter, span, time)) : undefined,
-    ]);
-    const buckets = cells.map((cell, i) => {
-      const start = span.from + i * window.ms;
-      return {
-        start: formatTime(start),
-        ...numbers(counter, cell, uniques[i]),
-        final: isFinal(time, start + window.ms),
-      };
+  value({ counter, subject, span: request }: ValueRequest, signal?: AbortSignal): Promise<ValueAnswer> {
+    return this.#look(counter, signal, async (state, view) => {
+      const span = widenSpan(counter, resolveSpan(request, finest(counter), state, this.#deps.now()), state);
+      const ranges = planSpan(counter, span, state);
+      const [[cell], unique] = await Promise.all([
+        this.#everywhere.sums(view, [subject.owner], ranges),
+        counter.unique ? this.#everywhere.distinct(view, subject.owner, ranges) : undefined,
+      ]);
+      const answer = { ...head(counter, span, state), ...subject.shown, ...numbers(counter, cell as Cell, unique) };
+      return [answer, ranges];
     });
-    return {
-      ...head(counter, span, time),
-      ...subject.shown,
-      ...numbers(counter, sumCells(cells), unique),
-      window: window.label,
-      buckets,
-    };
   }
 
-  async top({ counter, span: request, limit, by }: TopRequest): Promise<TopAnswer> {
-    const time = await this.time(counter);
-    const span = resolveSpan(request, counter.windows[0] as Window, time, this.#deps.now());
-    const ranges = planSpan(counter, span, time);
-    const ranked = await rankKeys({ ...this.#deps, counter, ranges, limit, by });
-    const top = ranked.map(({ key, cell }) => ({ key: decodeKey(key, counter.by.length), ...numbers(counter, cell) }));
-    return { ...head(counter, span, time), top };
+  series({ counter, subject, span: request, window }: SeriesRequest, signal?: AbortSignal): Promise<SeriesAnswer> {
+    return this.#look(counter, signal, async (state, view) => {
+      const span = resolveSpan(request, window, state, this.#deps.now());
+      checkSeries(counter, span, window, state);
+      const range: Range = { window, ...span };
+      const ranges = planSpan(counter, span, state);
+      const [cells, uniques, unique] = await Promise.all([
+        this.#everywhere.series(view, subject.owner, range),
+        counter.unique ? this.#everywhere.distinctSeries(view, subject.owner, range) : [],
+        counter.unique ? this.#everywhere.distinct(view, subject.owner, ranges) : undefined,
+      ]);
+      const buckets = cells.map((cell, i) => {
+        const start = span.from + i * window.ms;
+        const final = isFinal(state.time, start + window.ms);
+        return { start: formatTime(start), ...numbers(counter, cell, uniques[i]), final };
+      });
+      const total = numbers(counter, sumCells(cells), unique);
+      const answer = { ...head(counter, span, state), ...subject.shown, ...total, window: window.label, buckets };
+      return [answer, [range, ...ranges]];
+    });
   }
 
-  #sums(counter: Counter, owners: readonly CellOwner[], ranges: readonly Range[]): Promise<Cell[]> {
-    return readSums(this.#deps.client, this.#deps.partitions, counter, owners, ranges);
+  top({ counter, span: request, limit, by }: TopRequest, signal?: AbortSignal): Promise<TopAnswer> {
+    return this.#look(counter, signal, async (state, view) => {
+      const span = widenSpan(counter, resolveSpan(request, finest(counter), state, this.#deps.now()), state);
+      const ranges = planSpan(counter, span, state);
+      const ranked = await rankKeys({ everywhere: this.#everywhere, view, ranges, limit, by });
+      const top = ranked.map(({ key, cell }) => ({
+        key: decodeKey(key, counter.by.length),
+        ...numbers(counter, cell),
+      }));
+      return [{ ...head(counter, span, state), top }, ranges];
+    });
+  }
+
+  keys(counter: Counter, request: KeysRequest, signal?: AbortSignal): Promise<KeysAnswer> {
+    return this.#look(counter, signal, (state, view) => pageOfKeys(this.#everywhere, view, state.time, request));
+  }
+
+  /**
+   * Event time is read before cells: what is final by it was final when the cells were read. A lookup that met buckets
+   * on their way from Redis to cold storage, or out of it, is made again.
+   */
+  async #look<Answer>(
+    counter: Counter,
+    signal: AbortSignal | undefined,
+    lookup: (state: CounterState, view: View) => Promise<readonly [Answer, readonly Range[]]>,
+  ): Promise<Answer> {
+    const { client, partitions } = this.#deps;
+    for (let attempt = 1; ; attempt++) {
+      const state = await readCounterState(client, partitions, counter);
+      try {
+        const [answer, ranges] = await lookup(state, { counter, holdings: state.holdings, signal });
+        if (coldSpans(counter, state.holdings, ranges).length === 0) return answer;
+        const after = await readCounterState(client, partitions, counter);
+        if (goneTo(counter, after).every((gone, w) => gone === goneTo(counter, state)[w])) return answer;
+      } catch (error) {
+        if (!(error instanceof BucketsMoved)) throw error;
+      }
+      if (attempt === ATTEMPTS) throw new Problem("unavailable", "buckets are being moved to cold storage; try again");
+    }
   }
 }
 
-function head(counter: Counter, span: Span, time: CounterTime | null): SpanAnswer {
+const finest = (counter: Counter): Window => counter.windows[0] as Window;
+
+/** Throws a Problem when a series cannot be shown, or would show nothing where there was something. */
+function checkSeries(counter: Counter, span: Span, window: Window, state: CounterState): void {
+  if ((span.to - span.from) / window.ms > SERIES_BUCKETS_MAX) {
+    const detail = `the span holds more than ${SERIES_BUCKETS_MAX} buckets of ${window.label}; ask for less or a wider window`;
+    throw new Problem("invalid_span", detail);
+  }
+  const gone = goneTo(counter, state)[counter.windows.indexOf(window)] as number;
+  if (span.from < gone) {
+    const detail = `buckets of ${window.label} before ${formatTime(gone)} are not kept any more; ask for a wider window`;
+    throw new Problem("invalid_span", detail);
+  }
+}
+
+function head(counter: Counter, span: Span, { time }: CounterState): SpanAnswer {
   return {
     counter: counter.name,
     from: formatTime(span.from),

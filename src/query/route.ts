@@ -1,3 +1,4 @@
+import type { ServerResponse } from "node:http";
 import type { FastifyPluginAsyncTypebox } from "@fastify/type-provider-typebox";
 import type { ValidationFunction } from "fastify/types/request.js";
 import pMap from "p-map";
@@ -8,7 +9,7 @@ import { Problem } from "../core/problem.ts";
 import type { CounterRegistry } from "../counters/registry.ts";
 import { toProblem } from "../http/problems.ts";
 import { BigNumber, problems } from "../http/schemas.ts";
-import { lookUpKeys } from "./keys.ts";
+import { parseKeys } from "./keys.ts";
 import { Lookups, type LookupsDependencies } from "./lookups.ts";
 import { type LookupParameters, parseSeries, parseTop, parseValue } from "./request.ts";
 
@@ -82,7 +83,7 @@ export const queryRoutes: FastifyPluginAsyncTypebox<QueryRoutesOptions> = async 
         querystring: Type.Object({ ...SpanQuery, ...SubjectQuery }),
       },
     },
-    async ({ params, query }) => lookups.value(parseValue(find(params.name), query)),
+    async ({ params, query }, reply) => lookups.value(parseValue(find(params.name), query), whileOpen(reply.raw)),
   );
 
   app.get(
@@ -93,7 +94,7 @@ export const queryRoutes: FastifyPluginAsyncTypebox<QueryRoutesOptions> = async 
         querystring: Type.Object({ ...SpanQuery, ...SubjectQuery, window: Type.Optional(Type.String()) }),
       },
     },
-    async ({ params, query }) => lookups.series(parseSeries(find(params.name), query)),
+    async ({ params, query }, reply) => lookups.series(parseSeries(find(params.name), query), whileOpen(reply.raw)),
   );
 
   app.get(
@@ -108,7 +109,7 @@ export const queryRoutes: FastifyPluginAsyncTypebox<QueryRoutesOptions> = async 
         }),
       },
     },
-    async ({ params, query }) => lookups.top(parseTop(find(params.name), query)),
+    async ({ params, query }, reply) => lookups.top(parseTop(find(params.name), query), whileOpen(reply.raw)),
   );
 
   app.get(
@@ -129,14 +130,15 @@ export const queryRoutes: FastifyPluginAsyncTypebox<QueryRoutesOptions> = async 
         }),
       },
     },
-    async ({ params, query }) => lookUpKeys(options, find(params.name), query),
+    async ({ params, query }, reply) => lookups.keys(find(params.name), parseKeys(query), whileOpen(reply.raw)),
   );
 
-  const run = async ({ counter: name, feed, ...parameters }: { counter: string; feed: string } & LookupParameters) => {
+  type Query = { counter: string; feed: string } & LookupParameters;
+  const run = async ({ counter: name, feed, ...parameters }: Query, signal: AbortSignal) => {
     const counter = find(name);
-    if (feed === "value") return lookups.value(parseValue(counter, parameters));
-    if (feed === "series") return lookups.series(parseSeries(counter, parameters));
-    return lookups.top(parseTop(counter, parameters));
+    if (feed === "value") return lookups.value(parseValue(counter, parameters), signal);
+    if (feed === "series") return lookups.series(parseSeries(counter, parameters), signal);
+    return lookups.top(parseTop(counter, parameters), signal);
   };
 
   app.post(
@@ -150,12 +152,13 @@ export const queryRoutes: FastifyPluginAsyncTypebox<QueryRoutesOptions> = async 
         response: { 200: Type.Object({ results: Type.Array(Type.Unknown()) }), ...problems(400, 503) },
       },
     },
-    async (request) => {
+    async (request, reply) => {
+      const signal = whileOpen(reply.raw);
       const isQuery = request.compileValidationSchema(Query);
       const answer = async (query: unknown): Promise<object> => {
         try {
           if (!isQuery(query as object)) throw queryFault(isQuery.errors);
-          return await run(query as Parameters<typeof run>[0]);
+          return await run(query as Query, signal);
         } catch (error) {
           const problem = toProblem(error);
           if (problem.code === "internal") request.log.error({ err: error }, "query failed");
@@ -166,6 +169,13 @@ export const queryRoutes: FastifyPluginAsyncTypebox<QueryRoutesOptions> = async 
     },
   );
 };
+
+/** Aborted when the client leaves before its answer. */
+function whileOpen(response: ServerResponse): AbortSignal {
+  const controller = new AbortController();
+  response.once("close", () => controller.abort());
+  return controller.signal;
+}
 
 function queryFault(errors: ValidationFunction["errors"]): Problem {
   const [first] = errors ?? [];

@@ -1,4 +1,4 @@
-import type { CounterTime } from "../buckets/clocks.ts";
+import { type CounterState, goneTo } from "../buckets/state.ts";
 import type { Counter } from "../core/counter.ts";
 import { parseDuration } from "../core/duration.ts";
 import { PLAN_BUCKETS_MAX } from "../core/limits.ts";
@@ -47,7 +47,7 @@ function parseInstant(name: string, value: string | number): number {
  * The whole buckets of `unit` that a request means. `last` ends with the bucket that holds the counter's newest event
  * time; without any event, with the present one.
  */
-export function resolveSpan(request: SpanRequest, unit: Window, time: CounterTime | null, now: number): Span {
+export function resolveSpan(request: SpanRequest, unit: Window, { time }: CounterState, now: number): Span {
   if ("lastMs" in request) {
     const to = bucketStart(time?.newestClock ?? now, unit.ms) + unit.ms;
     return { from: Math.max(0, to - bucketCeil(request.lastMs, unit.ms)), to };
@@ -55,16 +55,25 @@ export function resolveSpan(request: SpanRequest, unit: Window, time: CounterTim
   return { from: bucketStart(request.from, unit.ms), to: bucketCeil(request.to, unit.ms) };
 }
 
+/** The span widened outward to whole buckets of the finest window that is still held for each of its ends. */
+export function widenSpan(counter: Counter, { from, to }: Span, state: CounterState): Span {
+  const gone = goneTo(counter, state);
+  const widest = counter.windows.at(-1) as Window;
+  const heldAt = (time: number) => counter.windows.find((_, w) => time >= (gone[w] as number)) ?? widest;
+  return { from: bucketStart(from, heldAt(from).ms), to: bucketCeil(to, heldAt(to - 1).ms) };
+}
+
 /**
  * The fewest buckets that hold all of the span's events. Where the span reaches beyond all events, whole buckets of the
  * widest window are cut off: they are empty, and a span of centuries must not cost more than one of the data.
  */
-export function planSpan(counter: Counter, span: Span, time: CounterTime | null): Range[] {
+export function planSpan(counter: Counter, span: Span, state: CounterState): Range[] {
+  const { time } = state;
   if (!time) return [];
   const widest = counter.windows.at(-1) as Window;
   const from = Math.max(span.from, bucketStart(time.oldest, widest.ms));
   const to = Math.min(span.to, bucketStart(time.newest, widest.ms) + widest.ms);
-  const ranges = coverSpan(counter.windows, from, to);
+  const ranges = coverHeld(counter.windows, goneTo(counter, state), from, to);
   if (countBuckets(ranges) > PLAN_BUCKETS_MAX) {
     throw new Problem(
       "invalid_span",
@@ -72,4 +81,11 @@ export function planSpan(counter: Counter, span: Span, time: CounterTime | null)
     );
   }
   return ranges;
+}
+
+/** Where finer windows are no longer held, wider ones make up the span; `gone` of each is aligned to the next wider. */
+function coverHeld(windows: readonly Window[], gone: readonly number[], from: number, to: number): Range[] {
+  if (windows.length === 0 || from >= to) return [];
+  const start = Math.min(Math.max(from, gone[0] as number), to);
+  return [...coverHeld(windows.slice(1), gone.slice(1), from, start), ...coverSpan(windows, start, to)];
 }

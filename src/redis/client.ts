@@ -32,14 +32,15 @@ const PROMPT: RedisOptions = {
 /**
  * What a connection is for.
  * `prompt`: requests and scripts. `blocking`: waits for entries, no limit but the command's own. `subscriber`: pub/sub,
- * which subscribes again by itself.
+ * which subscribes again by itself. `queue`: BullMQ, whose commands may all run twice.
  */
-export type Purpose = "prompt" | "blocking" | "subscriber";
+export type Purpose = "prompt" | "blocking" | "subscriber" | "queue";
 
 const OPTIONS: Record<Purpose, RedisOptions> = {
   prompt: { ...PROMPT, commandTimeout: COMMAND_TIMEOUT_MS },
   blocking: { ...PROMPT, blockingTimeout: COMMAND_TIMEOUT_MS },
   subscriber: { ...PROMPT, enableOfflineQueue: true, maxRetriesPerRequest: null },
+  queue: { ...PROMPT, enableOfflineQueue: true, maxRetriesPerRequest: null },
 };
 
 /** `redis://`, `rediss://`, `redis+sentinel://h1,h2/name`, `redis+cluster://h1,h2` → target. */

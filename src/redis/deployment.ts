@@ -66,8 +66,12 @@ export function parseInfo(text: string): Map<string, string> {
 
 /** Makes the deployment on first use; afterwards its number of partitions is enforced. */
 export async function openDeployment(client: RedisClient, partitions: number): Promise<Deployment> {
-  await client.hsetnx(META.deployment, "partitions", partitions);
-  await client.hsetnx(META.deployment, "secret", randomBytes(16).toString("hex"));
+  // Asked first: a full Redis refuses to write what is there already, and its workers could not start to drain it.
+  const made = await client.hmget(META.deployment, "partitions", "secret");
+  if (made.includes(null)) {
+    await client.hsetnx(META.deployment, "partitions", partitions);
+    await client.hsetnx(META.deployment, "secret", randomBytes(16).toString("hex"));
+  }
   const [stored, secret] = await client.hmget(META.deployment, "partitions", "secret");
   if (Number(stored) !== partitions) {
     throw new StartupError(

@@ -19,11 +19,20 @@ export const META = {
   deletedCounters: "tm:{meta}:deleted",
 } as const;
 
+/** Of BullMQ's keys; the hash tag keeps a queue's keys in one slot. */
+export const JOBS_PREFIX = "{tm:jobs}";
+
 /** Channel on which outcomes of entries are published to the process that waits for them. */
 export const outcomeChannel = (processId: string) => `tm:outcomes:${processId}`;
 
 /** Channel on which a change of the definitions is announced. */
 export const DEFINITIONS_CHANNEL = "tm:definitions";
+
+/**
+ * Cells of a window come in two layers that readers add: `base`, which nothing changes once its bucket is closed, and
+ * `corrected`, for events that were readmitted into closed buckets.
+ */
+export type Layer = "base" | "corrected";
 
 /** Whose numbers a cell holds: one key's, the total's over all keys, or those of all keys refused by `keysMax`. */
 export type CellOwner = { readonly key: string } | "total" | "other";
@@ -74,6 +83,15 @@ export class PartitionKeys {
     return `${this.#base}:dead`;
   }
 
+  /** Per window of a counter, how far its buckets were exported, have left Redis, and have left cold storage. */
+  get cold(): string {
+    return `${this.#base}:cold`;
+  }
+  /** Corrections that are not exported yet. */
+  get corrections(): string {
+    return `${this.#base}:corrections`;
+  }
+
   /** A key that lives for one round trip. */
   scratch(id: string): string {
     return `${this.#base}:x:${id}`;
@@ -85,9 +103,10 @@ export class PartitionKeys {
   }
 
   /** Names of one counter's window in this partition. */
-  window(counter: Counter, window: Window): WindowKeys {
+  window(counter: Counter, window: Window, layer: Layer = "base"): WindowKeys {
+    const suffix = layer === "base" ? "" : "+";
     return new WindowKeys(
-      `${this.#base}:${counter.generation.toString(36)}:${(window.ms / 1000).toString(36)}`,
+      `${this.#base}:${counter.generation.toString(36)}:${(window.ms / 1000).toString(36)}${suffix}`,
       window.ms,
       cellsPerChunk(counter),
     );
@@ -140,11 +159,22 @@ export class WindowKeys {
     return `${this.#base}:i:${this.#bucket(start)}`;
   }
 
+  /** Starts of all buckets that hold anything, ms. */
+  get starts(): string {
+    return `${this.#base}:s`;
+  }
+
   #bucket(start: number): string {
     return (start / this.#ms).toString(36);
   }
 }
 
+/** How cold storage names an owner. */
+export function ownerBytes(owner: CellOwner): Buffer {
+  return Buffer.from(ownerText(owner));
+}
+
+/** `t`, `o`, or `k` and the key. */
 function ownerText(owner: CellOwner): string {
   return typeof owner === "object" ? `k${owner.key}` : owner === "total" ? "t" : "o";
 }
@@ -157,6 +187,16 @@ export function admissionKey(counter: Counter, bucketStart: number): string {
   const widest = counter.windows[counter.windows.length - 1] as Window;
   return `tm:{a${counter.generation.toString(36)}}:${(bucketStart / widest.ms).toString(36)}`;
 }
+
+/** Buckets of the widest window that have a set of admitted keys, in the slot of those sets. */
+export function admissionsKey(counter: Counter): string {
+  return `tm:{a${counter.generation.toString(36)}}:s`;
+}
+
+/** Field of a window's marks in `PartitionKeys.cold`, and of the flag that a counter has a corrected layer. */
+export const marksField = (counter: Counter, window: Window): string =>
+  `${counter.generation.toString(36)}:${(window.ms / 1000).toString(36)}`;
+export const correctedField = (counter: Counter): string => `${counter.generation.toString(36)}:+`;
 
 /** Ids with a time of their own share a family of dedupe sets for this long, ms. */
 const SLICE_MS = 1_000;

@@ -2,7 +2,20 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { RedisClient } from "./client.ts";
 
-export type ScriptName = "apply" | "tick" | "release" | "raise-version" | "define" | "admit" | "drop" | "requeue";
+export type ScriptName =
+  | "apply"
+  | "acquire"
+  | "tick"
+  | "release"
+  | "take-over"
+  | "raise-version"
+  | "define"
+  | "admit"
+  | "drop"
+  | "requeue"
+  | "advance"
+  | "forget"
+  | "uncorrect";
 
 /** Reads `lua/<name>.lua` of this package. */
 export function readPackagedScript(name: ScriptName): string {

@@ -1,7 +1,6 @@
 import { bucketStart, type Window } from "../core/window.ts";
 import type { RedisClient } from "../redis/client.ts";
 import { admitKeys } from "../redis/commands/admit.ts";
-import { admissionKey } from "../redis/keys.ts";
 import type { Scripts } from "../redis/scripts.ts";
 import type { Hit, MatchedEntry } from "./match.ts";
 
@@ -22,7 +21,7 @@ interface Answers {
 export class Admission {
   readonly #client: RedisClient;
   readonly #scripts: Scripts;
-  /** By name of the admission set and `keysMax`. */
+  /** By counter, bucket of the widest window, and `keysMax`. */
   readonly #answers = new Map<string, Answers>();
 
   constructor(client: RedisClient, scripts: Scripts) {
@@ -46,7 +45,7 @@ export class Admission {
   }
 
   async #ask(question: string, hit: Hit, keys: string[]): Promise<void> {
-    const admitted = await admitKeys(this.#client, this.#scripts, setOf(hit), hit.counter.keysMax, keys);
+    const admitted = await admitKeys(this.#client, this.#scripts, hit.counter, widestStart(hit), keys);
     const answers = this.#answers.get(question) ?? { admitted: new Set(), refused: new Set() };
     if (answers.refused.size > REFUSALS_REMEMBERED) answers.refused.clear();
     for (const [i, key] of keys.entries()) (admitted[i] ? answers.admitted : answers.refused).add(key);
@@ -69,10 +68,9 @@ function* hitsOf(entries: readonly MatchedEntry[]): Generator<Hit> {
 }
 
 function questionOf(hit: Hit): string {
-  return `${setOf(hit)} ${hit.counter.keysMax}`;
+  return `${hit.counter.generation} ${widestStart(hit)} ${hit.counter.keysMax}`;
 }
 
-function setOf({ counter, bucket }: Hit): string {
-  const widest = counter.windows[counter.windows.length - 1] as Window;
-  return admissionKey(counter, bucketStart(bucket, widest.ms));
+function widestStart({ counter, bucket }: Hit): number {
+  return bucketStart(bucket, (counter.windows.at(-1) as Window).ms);
 }

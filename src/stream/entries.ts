@@ -1,6 +1,8 @@
 import { type Poison, type ReceivedEvent, unpackPayload } from "../core/packed.ts";
 import type { RedisClient } from "../redis/client.ts";
+import type { Suspect } from "../redis/commands/take-over.ts";
 import { CONSUMER, GROUP, type PartitionKeys } from "../redis/keys.ts";
+import { giveUp } from "./suspect.ts";
 
 export interface ReceivedEntry {
   readonly id: string;
@@ -21,9 +23,18 @@ export async function ensureGroup(client: RedisClient, partition: PartitionKeys)
     await client.xgroup("CREATE", partition.stream, GROUP, "0", "MKSTREAM");
     return true;
   } catch (error) {
-    if (error instanceof Error && error.message.startsWith("BUSYGROUP")) return false;
+    if (!(error instanceof Error)) throw error;
+    if (error.message.startsWith("BUSYGROUP")) return false;
+    // A full Redis refuses before it looks whether the group is there, and what waits must be applied all the same.
+    if (error.message.startsWith("OOM") && (await hasGroup(client, partition))) return false;
     throw error;
   }
+}
+
+async function hasGroup(client: RedisClient, partition: PartitionKeys): Promise<boolean> {
+  if ((await client.exists(partition.stream)) === 0) return false;
+  const groups = (await client.xinfo("GROUPS", partition.stream)) as unknown[][];
+  return groups.some((group) => group.includes(GROUP));
 }
 
 /** Entries never delivered before; waits up to `blockMs` for the first. */
@@ -45,32 +56,36 @@ export async function readNew(
     partition.stream,
     ">",
   );
-  return entriesOf(reply);
+  return entriesOf(reply, null);
 }
 
-/** Entries that were delivered and not acknowledged, by this owner or one before it, oldest first. */
+/**
+ * Entries that were delivered and not acknowledged, by this owner or one before it, oldest first. A suspect that is
+ * given up comes without its events ever having been decoded.
+ */
 export async function readPending(
   client: RedisClient,
   partition: PartitionKeys,
   count: number,
+  suspect: Suspect | null = null,
 ): Promise<ReceivedEntry[]> {
   const reply = await client.xreadgroup("GROUP", GROUP, CONSUMER, "COUNT", count, "STREAMS", partition.stream, "0");
-  return entriesOf(reply);
+  return entriesOf(reply, suspect);
 }
 
-function entriesOf(reply: unknown): ReceivedEntry[] {
+function entriesOf(reply: unknown, suspect: Suspect | null): ReceivedEntry[] {
   const [stream] = (reply ?? []) as [[name: string, entries: RawEntry[]]?];
-  return (stream?.[1] ?? []).map(parseEntry);
+  return (stream?.[1] ?? []).map((entry) => parseEntry(entry, suspect));
 }
 
-function parseEntry([id, fields]: RawEntry): ReceivedEntry {
+function parseEntry([id, fields]: RawEntry, suspect: Suspect | null): ReceivedEntry {
   const field = (name: string) => {
     const at = (fields ?? []).findIndex((text, i) => i % 2 === 0 && text === name);
     return at < 0 ? undefined : fields?.[at + 1];
   };
   const payload = field("e");
   // A pending entry that was deleted behind our back has no fields left.
-  const events = payload === undefined ? null : unpackPayload(payload);
+  const events = payload === undefined ? null : (giveUp(suspect, id, payload) ?? unpackPayload(payload));
   return {
     id,
     arrival: Number.parseInt(id, 10),

@@ -4,11 +4,14 @@ import { readField, scalarText } from "../core/fields.ts";
 import { type Poison, packEvent, packPayload, type ReceivedEvent } from "../core/packed.ts";
 import { bucketStart, type Window } from "../core/window.ts";
 import type { Definitions } from "../counters/definitions.ts";
+import type { Layer } from "../redis/keys.ts";
 import type { ReceivedEntry } from "./entries.ts";
 
 /** One event counted by one counter. */
 export interface Hit {
   readonly counter: Counter;
+  /** `corrected`: the event was late and is counted after all, beside buckets that may not change any more. */
+  readonly layer: Layer;
   /** Start of the finest bucket, ms. */
   readonly bucket: number;
   /** Key text; `null` when the counter has no `by` and only the total counts. */
@@ -58,6 +61,7 @@ function matchEvent(
     const value = counter.sum && readField(event, counter.sum);
     hits.push({
       counter,
+      layer: readmit === null ? "base" : "corrected",
       bucket: bucketStart(time, (counter.windows[0] as Window).ms),
       key: counter.by.length === 0 ? null : keyOf(counter, event),
       micro: typeof value === "number" ? toMicro(value) : 0,

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import type { Counter } from "../core/counter.ts";
 import { BATCH_EVENTS_MAX } from "../core/limits.ts";
 import type { CounterRegistry } from "../counters/registry.ts";
@@ -6,6 +7,7 @@ import type { Metrics } from "../metrics.ts";
 import type { RedisClient } from "../redis/client.ts";
 import { type ApplyOutcome, applyBatch, parseClock } from "../redis/commands/apply.ts";
 import { dropFamilies } from "../redis/commands/drop.ts";
+import { noteTakeOver, type Suspect } from "../redis/commands/take-over.ts";
 import type { PartitionKeys } from "../redis/keys.ts";
 import type { Scripts } from "../redis/scripts.ts";
 import { Admission } from "./admission.ts";
@@ -13,6 +15,7 @@ import { Dedupe } from "./dedupe.ts";
 import { ensureGroup, type ReceivedEntry, readNew, readPending } from "./entries.ts";
 import { matchEntries } from "./match.ts";
 import { planBatch } from "./plan.ts";
+import { appliesOneByOne, GIVE_UP_FROM } from "./suspect.ts";
 
 /** How long one read waits for the first new entry, ms. */
 const BLOCK_MS = 1_000;
@@ -27,6 +30,9 @@ const CHECK_EVERY_MS = 5_000;
  * what was applied last. Dropping late is always safe.
  */
 const DROP_MARGIN_MS = 60_000;
+/** Fetches of the definitions while they are older than the partition has seen, and the first pause between two, ms. */
+const CATCH_UP_TRIES = 6;
+const CATCH_UP_PAUSE_MS = 50;
 
 export interface OwnerDependencies {
   readonly partition: PartitionKeys;
@@ -47,31 +53,47 @@ export class LeaseLost extends Error {
   override readonly name = "LeaseLost";
 }
 
+/** The definitions store was set back, by an old backup for instance: what it numbers anew would mix with what it was. */
+export class DefinitionsSetBack extends Error {
+  override readonly name = "DefinitionsSetBack";
+
+  constructor(stored: number, seen: number) {
+    super(
+      `the counter definitions are at version ${stored}, but this partition has counted under version ${seen}: restore tm:{meta}:counters from a newer backup`,
+    );
+  }
+}
+
 /** Applies the entries of one partition, in stream order, for as long as its lease is held. */
 export class PartitionOwner {
   readonly #deps: OwnerDependencies;
   readonly #dedupe: Dedupe;
   readonly #admission: Admission;
+  readonly #suspect: Suspect | null;
   /** Closed-to marks by generation, as last read. */
   #closed = new Map<string, number>();
   #readCount = READ_MIN;
   #droppedAt = 0;
   #checkedAt = performance.now();
 
-  private constructor(deps: OwnerDependencies, dedupe: Dedupe) {
+  private constructor(deps: OwnerDependencies, dedupe: Dedupe, suspect: Suspect | null) {
     this.#deps = deps;
     this.#dedupe = dedupe;
+    this.#suspect = suspect;
     this.#admission = new Admission(deps.client, deps.scripts);
   }
 
   /** Takes over what the owner before left in Redis. */
   static async takeOver(deps: OwnerDependencies): Promise<PartitionOwner> {
-    const { client, partition, log } = deps;
+    const { client, scripts, partition, token, log } = deps;
     if ((await ensureGroup(client, partition)) && (await client.hget(partition.state, "applied")) !== null) {
       log.error({ partition: partition.partition }, "ALARM: the stream or its group was missing; entries may be lost");
     }
-    const dedupe = await Dedupe.load(deps.client, deps.partition, deps.dedupeHorizonMs);
-    const owner = new PartitionOwner(deps, dedupe);
+    const noted = await noteTakeOver(client, scripts, partition, token);
+    if (noted.kind === "lost") throw new LeaseLost();
+    tellSuspect(deps, noted.suspect);
+    const dedupe = await Dedupe.load(client, partition, deps.dedupeHorizonMs);
+    const owner = new PartitionOwner(deps, dedupe, noted.suspect);
     await owner.#loadClocks();
     return owner;
   }
@@ -124,7 +146,8 @@ export class PartitionOwner {
   /** Applies everything that was delivered and not acknowledged. */
   async applyPending(signal?: AbortSignal): Promise<void> {
     while (!signal?.aborted) {
-      const entries = await readPending(this.#deps.client, this.#deps.partition, this.#readCount);
+      const count = appliesOneByOne(this.#suspect) ? 1 : this.#readCount;
+      const entries = await readPending(this.#deps.client, this.#deps.partition, count, this.#suspect);
       if (entries.length === 0) return;
       await this.#applyAll(entries);
     }
@@ -153,8 +176,18 @@ export class PartitionOwner {
       const outcome = await this.#attempt(entries);
       if (outcome.kind === "ok") return this.#account(outcome);
       if (outcome.kind === "lost") throw new LeaseLost();
-      if (outcome.kind === "stale") await this.#deps.registry.refresh();
+      if (outcome.kind === "stale") await this.#catchUp(outcome.version);
       if (outcome.kind === "ledger") await this.#loadClocks();
+    }
+  }
+
+  /** Fetches the definitions until they are at the version that the partition has seen. */
+  async #catchUp(seen: number): Promise<void> {
+    for (let attempt = 0; ; attempt++) {
+      const { version } = await this.#deps.registry.refresh();
+      if (version >= seen) return;
+      if (attempt === CATCH_UP_TRIES) throw new DefinitionsSetBack(version, seen);
+      await delay(CATCH_UP_PAUSE_MS * 2 ** attempt);
     }
   }
 
@@ -203,6 +236,17 @@ export class PartitionOwner {
     this.#dedupe.forgetBefore(bound);
     await dropFamilies(client, scripts, partition, token, bound);
   }
+}
+
+function tellSuspect({ partition, metrics, log }: OwnerDependencies, suspect: Suspect | null): void {
+  if (suspect === null || suspect.owners < 2) return;
+  const details = { partition: partition.partition, ...suspect };
+  if (suspect.owners < GIVE_UP_FROM) {
+    log.warn(details, "owners ended with this entry as the oldest pending one");
+    return;
+  }
+  metrics.entriesGivenUp.inc();
+  log.error(details, "ALARM: an entry is given up, since its workers ended while applying it; see the dead letters");
 }
 
 /** Splits entries into batches of at most BATCH_EVENTS_MAX events, or of one entry. */

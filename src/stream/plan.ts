@@ -4,7 +4,14 @@ import { type Poison, packEvent, packPayload } from "../core/packed.ts";
 import type { Window } from "../core/window.ts";
 import type { Batch, BatchBucket, BatchCell, BatchSlot } from "../redis/commands/apply.ts";
 import { FIXED_KEYS } from "../redis/commands/apply.ts";
-import { type CellOwner, GROUP, type PartitionKeys, type WindowKeys } from "../redis/keys.ts";
+import {
+  type CellOwner,
+  correctedField,
+  GROUP,
+  type Layer,
+  type PartitionKeys,
+  type WindowKeys,
+} from "../redis/keys.ts";
 import type { Slot } from "./dedupe.ts";
 import type { Hit, MatchedEntry, MatchedEvent } from "./match.ts";
 
@@ -41,7 +48,7 @@ interface BucketPlan {
 class Planner {
   readonly #context: PlanContext;
   readonly #keys: string[] = [];
-  readonly #counters = new Map<Counter, { position: number; buckets: Map<number, BucketPlan> }>();
+  readonly #counters = new Map<Counter, { position: number; buckets: Record<Layer, Map<number, BucketPlan>> }>();
   readonly #buckets: BatchBucket[] = [];
   readonly #cells: BatchCell[] = [];
   readonly #slots = new Map<string, { position: number; slot: BatchSlot }>();
@@ -113,7 +120,7 @@ class Planner {
     columns.dead.push(false);
     let late = false;
     for (const hit of hits) {
-      const bucket = this.#bucket(hit.counter, hit.bucket);
+      const bucket = this.#bucket(hit);
       late ||= bucket.late;
       columns.hitCell.push(this.#cell(bucket, hit));
       columns.hitMicro.push(hit.micro);
@@ -134,28 +141,32 @@ class Planner {
     return known.position;
   }
 
-  #bucket(counter: Counter, start: number): BucketPlan {
+  #bucket({ counter, layer, bucket: start }: Hit): BucketPlan {
     let planned = this.#counters.get(counter);
     if (!planned) {
-      planned = { position: this.#counters.size + 1, buckets: new Map() };
+      planned = { position: this.#counters.size + 1, buckets: { base: new Map(), corrected: new Map() } };
       this.#counters.set(counter, planned);
     }
-    let bucket = planned.buckets.get(start);
+    let bucket = planned.buckets[layer].get(start);
     if (!bucket) {
-      bucket = this.#addBucket(counter, planned.position, start);
-      planned.buckets.set(start, bucket);
+      bucket = this.#addBucket(counter, layer, planned.position, start);
+      planned.buckets[layer].set(start, bucket);
     }
     return bucket;
   }
 
-  #addBucket(counter: Counter, counterPosition: number, start: number): BucketPlan {
+  #addBucket(counter: Counter, layer: Layer, counterPosition: number, start: number): BucketPlan {
     const last = start + (counter.windows[0] as Window).ms;
-    const late = last <= this.#context.closedTo(counter);
-    const windowKeys = counter.windows.map((window) => this.#context.partition.window(counter, window));
+    const late = layer === "base" && last <= this.#context.closedTo(counter);
+    const windowKeys = counter.windows.map((window) => this.#context.partition.window(counter, window, layer));
     const starts = counter.windows.map(({ ms }) => start - (start % ms));
     this.#buckets.push({
       counter: counterPosition,
+      start,
       last,
+      corrected: layer === "corrected" && correctedField(counter),
+      starts: starts.map(String),
+      startsAt: this.#addKeys(windowKeys.map((keys) => keys.starts)),
       fields: windowKeys.map((keys, w) => keys.field(starts[w] as number)),
       total: this.#addCellKeys(counter, windowKeys, starts, "total"),
       indexes:

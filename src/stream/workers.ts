@@ -9,7 +9,7 @@ import { isFatalReply } from "../redis/failures.ts";
 import type { PartitionKeys } from "../redis/keys.ts";
 import type { Scripts } from "../redis/scripts.ts";
 import { tickingCounters } from "./floors.ts";
-import { LeaseLost, PartitionOwner } from "./owner.ts";
+import { DefinitionsSetBack, LeaseLost, PartitionOwner } from "./owner.ts";
 
 const TICK_MS = 1_000;
 /** Between two tries to take a partition that somebody else owns, ms. */
@@ -63,11 +63,12 @@ export class Workers {
     const log = this.#deps.log.child({ partition: partition.partition });
     while (!this.#stopping.signal.aborted) {
       try {
-        if (await acquireLease(this.#deps.client, partition, this.#token)) await this.#own(partition);
+        if (await acquireLease(this.#deps.client, this.#deps.scripts, partition, this.#token))
+          await this.#own(partition);
         else await this.#pause(STANDBY_MS);
       } catch (error) {
         if (this.#stopping.signal.aborted) return;
-        if (isFatalReply(error)) return this.#stopForGood(partition, log, error);
+        if (isFatalReply(error) || error instanceof DefinitionsSetBack) return this.#stopForGood(partition, log, error);
         if (error instanceof LeaseLost) log.warn("lost the lease; standing by");
         else log.warn({ err: error }, "cannot go on with the partition; trying again");
         await this.#pause(RETRY_MS);

@@ -35,7 +35,7 @@ test("the OpenAPI document describes every route, its errors and the bodies of e
 
 test("health, metrics and the start page answer", async () => {
   expect((await app.call("GET", "/livez")).body).toEqual({ status: "ok" });
-  expect((await app.call("GET", "/readyz")).body).toEqual({ status: "ok", troubles: [] });
+  expect((await app.call("GET", "/readyz")).body).toEqual({ status: "ok", troubles: [], notes: [] });
   await app.call("POST", "/v1/events?wait=applied", [{ id: "m", type: "t" }, { id: "m", type: "t" }, 5]);
   const { body: metrics } = await app.call("GET", "/metrics");
   expect(metrics).toContain('tallymark_events_total{outcome="applied"} 1');

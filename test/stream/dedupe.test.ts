@@ -123,9 +123,9 @@ test("every key has an expiry or an owner that this list knows", async () => {
   await counted();
   const OWNED = [
     /^tm:\{meta\}:(counters|deployment|deleted)$/, // the deployment
-    /^tm:\{a\w+\}:\w+$/, // the counter: keys admitted to a bucket
-    /^tm:\{0\}:(stream|state|clocks|families|late|dead)$/, // the partition
-    /^tm:\{0\}:\w+:\w+:(c|u|b|i):/, // the counter's generation: cells, sketches, boards, indexes
+    /^tm:\{a\w+\}:\w+$/, // the counter: keys admitted to a bucket, and the list of such buckets
+    /^tm:\{0\}:(stream|state|clocks|families|late|dead|cold|corrections)$/, // the partition
+    /^tm:\{0\}:\w+:\w+\+?:((c|u|b|i):|s$)/, // the counter's generation: cells, sketches, boards, indexes, starts
   ];
   for (const key of await harness.client.keys("*")) {
     const ttl = await harness.client.pttl(key);

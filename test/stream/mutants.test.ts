@@ -86,7 +86,7 @@ const MUTANTS: Mutant[] = [
   {
     removes: "lateness",
     script: "apply",
-    from: "bucket.late = closed ~= nil and bucket.last <= closed",
+    from: "bucket.late = not bucket.corrected and closed ~= nil and bucket.last <= closed",
     to: "bucket.late = false",
     history: [send(at("a", 100)), read, apply, send(at("b", 1)), read, apply],
   },

@@ -1,13 +1,13 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis } from "ioredis";
 import { vi } from "vitest";
 import { childEnvironment, defaultCacheDir, searchPath } from "../../src/redis/embedded/environment.ts";
 import { locateRedis } from "../../src/redis/embedded/locate.ts";
+import { freePort } from "./ports.ts";
 
 const SLOTS = 16_384;
 
@@ -117,11 +117,7 @@ async function spawnNode(directory: string, port: number): Promise<ChildProcess>
 async function freePorts(count: number): Promise<number[]> {
   const ports: number[] = [];
   while (ports.length < count) {
-    const server = createServer().listen(0, "127.0.0.1");
-    await once(server, "listening");
-    const { port } = server.address() as AddressInfo;
-    server.close();
-    await once(server, "close");
+    const port = await freePort();
     if (port < 55_000 && !ports.includes(port)) ports.push(port);
   }
   return ports;

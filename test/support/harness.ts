@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import type { Database } from "../../src/cold/database.ts";
 import type { Counter, CounterInput } from "../../src/core/counter.ts";
 import { parseCounter } from "../../src/core/counter-parse.ts";
 import type { Event } from "../../src/core/event.ts";
@@ -15,6 +16,11 @@ import { type PartitionKeys, partitionKeys } from "../../src/redis/keys.ts";
 import { readPackagedScript, type ScriptName, Scripts } from "../../src/redis/scripts.ts";
 import { PartitionOwner } from "../../src/stream/owner.ts";
 import type { TestRedis } from "./redis.ts";
+
+/** Nothing leaves Redis in these tests. */
+const noDatabase: Database = {
+  query: () => Promise.reject(new Error("no cold storage here")),
+} as Partial<Database> as Database;
 
 const SECRET = "secret of the tests";
 
@@ -55,7 +61,7 @@ export class Harness {
     this.scripts = scripts;
     this.#horizonMs = horizonMs;
     this.#producer = new Producer(client, null);
-    this.lookups = new Lookups({ client, partitions, isCluster: false, now: () => Date.now() });
+    this.lookups = new Lookups({ client, partitions, isCluster: false, cold: noDatabase, now: () => Date.now() });
   }
 
   /** An empty deployment on the test file's Redis. */
@@ -109,7 +115,7 @@ export class Harness {
   /** A worker that owns the partition, whoever did before. */
   async own(partition: PartitionKeys, token: string = randomUUID()): Promise<PartitionOwner> {
     await this.client.del(partition.lease);
-    if (!(await acquireLease(this.client, partition, token))) throw new Error("lease not acquired");
+    if (!(await acquireLease(this.client, this.scripts, partition, token))) throw new Error("lease not acquired");
     const { scripts, registry, client } = this;
     const blocking = await this.#redis.connections.open("blocking");
     this.#opened.push(blocking);

@@ -1,17 +1,26 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type NetConnectOpts, type Server, type Socket } from "node:net";
 
-/** What happens to the connection when the next command that contains a text has been forwarded. */
-type Fault = { readonly text: string; readonly replies: "lost" };
+/**
+ * What happens to the connection that carries the next chunk with a text.
+ * `lose the reply`: the chunk is forwarded, then the connection is cut before the reply comes back.
+ * `deliver late`: the client's side is cut at once, and the chunk reaches the server `afterMs` later all the same.
+ */
+type Fault = { readonly text: string; readonly effect: "lose the reply" | "deliver late"; readonly afterMs: number };
+
+/** How long a command of several chunks may take to arrive, ms. */
+const COMMAND_MS = 100;
 
 /** A TCP proxy in front of a server, which breaks connections at chosen moments. */
 export class TcpProxy {
   readonly #server: Server;
   readonly #target: NetConnectOpts;
-  readonly #pairs = new Set<readonly [Socket, Socket]>();
+  readonly #pairs = new Set<readonly [client: Socket, upstream: Socket]>();
   #fault: Fault | null = null;
   #frozen = false;
   #triggered: (() => void) | null = null;
+  /** Added to the way of every chunk, in either direction, ms. */
+  delayMs = 0;
 
   private constructor(target: NetConnectOpts) {
     this.#target = target;
@@ -34,10 +43,22 @@ export class TcpProxy {
    * when that has happened.
    */
   loseReplyTo(text: string): Promise<void> {
-    this.#fault = { text, replies: "lost" };
-    return new Promise((resolve) => {
-      this.#triggered = resolve;
-    });
+    return this.#plan({ text, effect: "lose the reply", afterMs: 0 });
+  }
+
+  /**
+   * The connection of the next command with this text breaks for the client at once, and the command reaches the server
+   * after a while: by then the client may have come back on another connection. Resolves when it has broken.
+   */
+  deliverLate(text: string, afterMs: number): Promise<void> {
+    return this.#plan({ text, effect: "deliver late", afterMs });
+  }
+
+  /** Forgets a fault that no command has met yet. */
+  clear(): void {
+    this.#fault = null;
+    this.#triggered?.();
+    this.#triggered = null;
   }
 
   /** While frozen, nothing passes in either direction and no connection is closed: a half-open network. */
@@ -51,39 +72,79 @@ export class TcpProxy {
     for (const pair of this.#pairs) for (const socket of pair) socket.destroy();
   }
 
+  /** Ends every connection towards the client alone: what it has sent still reaches the server, replies do not come. */
+  halfClose(): void {
+    for (const [client] of this.#pairs) client.end();
+  }
+
   async stop(): Promise<void> {
     this.#server.close();
     this.cut();
     await once(this.#server, "close");
   }
 
+  #plan(fault: Fault): Promise<void> {
+    this.#fault = fault;
+    return new Promise((resolve) => {
+      this.#triggered = resolve;
+    });
+  }
+
   #connect(client: Socket): void {
     const upstream = connect(this.#target);
     const pair = [client, upstream] as const;
     this.#pairs.add(pair);
-    let repliesLost = false;
+    const [toUpstream, toClient] = [this.#channel(upstream), this.#channel(client)];
+    let broken: Fault | null = null;
     client.on("data", (data) => {
-      upstream.write(data);
-      if (!this.#fault || !data.includes(this.#fault.text)) return;
-      this.#fault = null;
-      repliesLost = true;
+      if (!broken && this.#fault && data.includes(this.#fault.text)) {
+        broken = this.#fault;
+        this.#fault = null;
+        if (broken.effect === "deliver late") return this.#deliverLate(pair, data, broken.afterMs);
+      }
+      if (broken?.effect !== "deliver late") toUpstream(data);
     });
     upstream.on("data", (data) => {
-      if (!repliesLost) return void client.write(data);
+      if (!broken) return toClient(data);
       // The server has executed the command: this is its reply, which now gets lost.
       client.destroy();
       this.#triggered?.();
     });
-    for (const [socket, other] of [
-      [client, upstream],
-      [upstream, client],
-    ] as const) {
-      socket.on("error", () => other.destroy());
-      socket.on("close", () => {
-        other.destroy();
-        this.#pairs.delete(pair);
-      });
-    }
+    client.on("error", () => upstream.destroy());
+    upstream.on("error", () => client.destroy());
+    client.on("close", () => {
+      if (broken?.effect !== "deliver late") upstream.destroy();
+    });
+    upstream.on("close", () => {
+      client.destroy();
+      this.#pairs.delete(pair);
+    });
     if (this.#frozen) for (const socket of pair) socket.pause();
+  }
+
+  #deliverLate([client, upstream]: readonly [Socket, Socket], first: Buffer, afterMs: number): void {
+    const held = [first];
+    client.on("data", (data) => held.push(data));
+    setTimeout(() => {
+      client.destroy();
+      this.#triggered?.();
+    }, COMMAND_MS);
+    setTimeout(() => upstream.end(Buffer.concat(held)), afterMs);
+  }
+
+  /** Writes to a socket in order, each chunk after the delay in force when it came. */
+  #channel(socket: Socket): (data: Buffer) => void {
+    const waiting: { readonly data: Buffer; readonly due: number }[] = [];
+    const write = (data: Buffer) => socket.writable && socket.write(data);
+    const drain = () => {
+      const now = performance.now();
+      while (waiting[0] && waiting[0].due <= now) write((waiting.shift() as { data: Buffer }).data);
+      if (waiting[0]) setTimeout(drain, Math.ceil(waiting[0].due - now));
+    };
+    return (data) => {
+      if (this.delayMs === 0 && waiting.length === 0) return void write(data);
+      waiting.push({ data, due: performance.now() + this.delayMs });
+      if (waiting.length === 1) setTimeout(drain, this.delayMs);
+    };
   }
 }

@@ -1,14 +1,17 @@
+import type { Counter } from "../../core/counter.ts";
 import type { RedisClient } from "../client.ts";
+import { admissionKey, admissionsKey } from "../keys.ts";
 import type { Scripts } from "../scripts.ts";
 
-/** Admits keys to one bucket of the widest window, see lua/admit.lua. One answer a key, in order. */
+/** Admits keys to the bucket of the widest window that begins at `start`, see lua/admit.lua. One answer a key, in order. */
 export async function admitKeys(
   client: RedisClient,
   scripts: Scripts,
-  admissionKey: string,
-  keysMax: number,
+  counter: Counter,
+  start: number,
   keys: readonly string[],
 ): Promise<boolean[]> {
-  const reply = (await scripts.get("admit").run(client, [admissionKey], [keysMax, ...keys])) as number[];
+  const names = [admissionKey(counter, start), admissionsKey(counter)];
+  const reply = (await scripts.get("admit").run(client, names, [counter.keysMax, start, ...keys])) as number[];
   return reply.map((flag) => flag === 1);
 }

@@ -26,8 +26,14 @@ export interface BatchSlot {
 /** One finest bucket of one counter. Positions are of its first window; the other windows follow. */
 export interface BatchBucket {
   readonly counter: number;
+  readonly start: number;
   /** End of the bucket, ms: it is closed once the counter's closed-to mark reaches it. */
   readonly last: number;
+  /** For events that were late and count after all: the field that says so of the counter; `false` for all others. */
+  readonly corrected: string | false;
+  /** Start of the bucket around it, per window, ms, and the position of the windows' sets of starts. */
+  readonly starts: readonly string[];
+  readonly startsAt: number;
   /** Field of the bucket in its cells' hashes, per window. */
   readonly fields: readonly string[];
   /** Position of the total's hashes, then sketches. */
@@ -121,8 +127,8 @@ export async function applyBatch(
   keys: readonly string[],
   batch: Batch,
 ): Promise<ApplyOutcome> {
-  const { stream, lease, state, clocks, families, late, dead } = partition;
-  const fixed = [stream, lease, state, clocks, families, late, dead];
+  const { stream, lease, state, clocks, families, late, dead, cold, corrections } = partition;
+  const fixed = [stream, lease, state, clocks, families, late, dead, cold, corrections];
   const reply = (await scripts.get("apply").run(client, [...fixed, ...keys], [token, packForLua(batch)])) as [
     ApplyOutcome["kind"],
     ...(number | string)[],
@@ -141,4 +147,4 @@ export async function applyBatch(
 }
 
 /** Number of `KEYS` before the batch's own; positions in a batch count from there. */
-export const FIXED_KEYS = 7;
+export const FIXED_KEYS = 9;

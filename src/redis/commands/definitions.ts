@@ -24,6 +24,19 @@ export async function readDefinitions(client: RedisClient): Promise<StoredDefini
   return { version: Number(fields["=version"] ?? 0), counters };
 }
 
+/** Counters that were deleted and whose keys and rows are not all swept yet. */
+export async function readDeleted(client: RedisClient): Promise<StoredDefinitions["counters"]> {
+  const fields = await client.hgetall(META.deletedCounters);
+  return Object.entries(fields).map(([generation, text]) => ({
+    generation: Number(generation),
+    definition: JSON.parse(text) as CounterDefinition,
+  }));
+}
+
+export async function forgetDeleted(client: RedisClient, generation: number): Promise<void> {
+  await client.hdel(META.deletedCounters, String(generation));
+}
+
 export type DefineOutcome = { readonly kind: "conflict" } | { readonly kind: "ok"; readonly version: number };
 
 /**

@@ -8,13 +8,17 @@ import type { Scripts } from "../scripts.ts";
 export const LEASE_MS = 5_000;
 
 /** Takes the partition if nobody owns it or the caller already does. */
-export async function acquireLease(client: RedisClient, partition: PartitionKeys, token: string): Promise<boolean> {
-  if ((await client.set(partition.lease, token, "PX", LEASE_MS, "NX")) === "OK") return true;
-  return (await client.get(partition.lease)) === token;
+export async function acquireLease(
+  client: RedisClient,
+  scripts: Scripts,
+  partition: PartitionKeys,
+  token: string,
+): Promise<boolean> {
+  return (await scripts.get("acquire").run(client, [partition.lease], [token, LEASE_MS])) === 1;
 }
 
 export async function releaseLease(client: RedisClient, scripts: Scripts, partition: PartitionKeys, token: string) {
-  await scripts.get("release").run(client, [partition.lease], [token]);
+  await scripts.get("release").run(client, [partition.lease, partition.state], [token]);
 }
 
 export interface TickingCounter {

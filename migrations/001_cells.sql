@@ -1,0 +1,30 @@
+-- Up Migration
+
+-- Cells of closed buckets, as they were in Redis: one row per counter, window, bucket, owner and partition. Rows of a
+-- correction are added to those of the cell.
+CREATE TABLE cells (
+  generation integer NOT NULL,
+  window_s integer NOT NULL,
+  -- Start of the bucket, milliseconds since the epoch.
+  bucket bigint NOT NULL,
+  -- 't': the total; 'o': the keys refused by keysMax; 'k' and the key's text. A long one ends in a digest, since an index
+  -- takes 2,700 bytes at most, and stands in full beside.
+  owner bytea NOT NULL,
+  owner_long bytea,
+  partition smallint NOT NULL,
+  -- 0: the cell itself; else the number of a correction in its partition.
+  correction bigint NOT NULL,
+  count bigint NOT NULL,
+  -- Sum in millionths.
+  micro numeric NOT NULL,
+  -- HyperLogLog in Redis's own bytes.
+  sketch bytea,
+  PRIMARY KEY (generation, window_s, owner, bucket, partition, correction)
+) PARTITION BY RANGE (window_s, bucket);
+
+-- Rankings read all owners of some buckets.
+CREATE INDEX cells_bucket ON cells (generation, window_s, bucket);
+
+-- Down Migration
+
+DROP TABLE cells;

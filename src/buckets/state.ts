@@ -1,0 +1,76 @@
+import type { Counter } from "../core/counter.ts";
+import type { RedisClient } from "../redis/client.ts";
+import { parseClock } from "../redis/commands/apply.ts";
+import { type Marks, parseMarks } from "../redis/commands/marks.ts";
+import { correctedField, marksField, type PartitionKeys } from "../redis/keys.ts";
+import { pipelined } from "./pipeline.ts";
+
+/** Event time of one counter over all partitions, milliseconds. */
+export interface CounterTime {
+  /** The smallest clock: no partition is behind it. */
+  readonly watermark: number;
+  /** The largest clock: the newest event time, going on at wall speed while a live counter is idle. */
+  readonly newestClock: number;
+  /** Buckets that end here or earlier are closed in every partition. */
+  readonly closed: number;
+  readonly oldest: number;
+  readonly newest: number;
+}
+
+/** What one partition holds of a counter. */
+export interface Holding {
+  readonly partition: PartitionKeys;
+  /** One for each of the counter's windows, finest first. */
+  readonly marks: readonly Marks[];
+  /** Whether there is a corrected layer. */
+  readonly corrected: boolean;
+}
+
+export interface CounterState {
+  /** `null` before the counter's first event. */
+  readonly time: CounterTime | null;
+  readonly holdings: readonly Holding[];
+}
+
+/** Event time and whereabouts of a counter. Read before its cells, and checked with them: see `readPart`. */
+export async function readCounterState(
+  client: RedisClient,
+  partitions: readonly PartitionKeys[],
+  counter: Counter,
+): Promise<CounterState> {
+  const looks = await Promise.all(
+    partitions.map(async (partition) => {
+      const [clock, [corrected, ...marks]] = (await pipelined(client, [
+        ["hget", partition.clocks, String(counter.generation)],
+        ["hmget", partition.cold, ...holdingFields(counter)],
+      ])) as [string | null, (string | null)[]];
+      return { clock, holding: { partition, marks: marks.map(parseMarks), corrected: corrected !== null } };
+    }),
+  );
+  return { time: mergeClocks(looks.map(({ clock }) => clock)), holdings: looks.map(({ holding }) => holding) };
+}
+
+/** Fields of `PartitionKeys.cold` that make up a holding: whether it is corrected, then its marks. */
+export function holdingFields(counter: Counter): string[] {
+  return [correctedField(counter), ...counter.windows.map((window) => marksField(counter, window))];
+}
+
+function mergeClocks(texts: readonly (string | null)[]): CounterTime | null {
+  const known = texts.filter((text) => text !== null).map(parseClock);
+  if (known.length === 0) return null;
+  return {
+    watermark: Math.min(...known.map(({ clock }) => clock)),
+    newestClock: Math.max(...known.map(({ clock }) => clock)),
+    // A partition that has no clock yet would still take any event.
+    closed: known.length < texts.length ? Number.NEGATIVE_INFINITY : Math.min(...known.map(({ closed }) => closed)),
+    oldest: Math.min(...known.map(({ oldest }) => oldest)),
+    newest: Math.max(...known.map(({ newest }) => newest)),
+  };
+}
+
+/** For each window, the end of what has left cold storage in any partition, ms; a finer window never holds more. */
+export function goneTo(counter: Counter, { holdings }: CounterState): number[] {
+  const gone = counter.windows.map((_, w) => Math.max(...holdings.map(({ marks }) => marks[w]?.gone ?? 0)));
+  for (let w = gone.length - 2; w >= 0; w--) gone[w] = Math.max(gone[w] as number, gone[w + 1] as number);
+  return gone;
+}

@@ -1,0 +1,99 @@
+import pMap from "p-map";
+import { suffixes } from "../buckets/cells.ts";
+import { pipelined } from "../buckets/pipeline.ts";
+import type { Counter } from "../core/counter.ts";
+import { parseDuration } from "../core/duration.ts";
+import { bucketStart, type Window } from "../core/window.ts";
+import type { RedisClient } from "../redis/client.ts";
+import { parseClock } from "../redis/commands/apply.ts";
+import { deleteSlice, uncorrect } from "../redis/commands/forget.ts";
+import { advanceMark, parseMarks } from "../redis/commands/marks.ts";
+import { type CellOwner, type Layer, marksField, type PartitionKeys, type WindowKeys } from "../redis/keys.ts";
+import type { Scripts } from "../redis/scripts.ts";
+
+/** Keys of one slice: the script takes about a millisecond for them. */
+const SLICE = 500;
+/** Buckets deleted at the same time. */
+const AT_ONCE = 8;
+const LAYERS: readonly Layer[] = ["base", "corrected"];
+
+export interface ForgetDependencies {
+  readonly client: RedisClient;
+  readonly scripts: Scripts;
+}
+
+/**
+ * Deletes from Redis the buckets of a counter that are exported and past their `keep`, in one partition. The mark that
+ * sends readers to cold storage moves first. Answers how many buckets were deleted. May run any number of times, be
+ * killed anywhere, and run beside itself.
+ */
+export async function forgetExported(
+  deps: ForgetDependencies,
+  partition: PartitionKeys,
+  counter: Counter,
+): Promise<number> {
+  const clock = await deps.client.hget(partition.clocks, String(counter.generation));
+  if (clock === null) return 0;
+  let deleted = 0;
+  for (const window of counter.windows) {
+    const keepMs = parseDuration(counter.definition.keep[window.label] as string) as number;
+    const due = bucketStart(Math.max(0, parseClock(clock).clock - keepMs), window.ms);
+    deleted += await forgetBelow(deps, partition, counter, window, due);
+  }
+  await uncorrect(deps.client, deps.scripts, partition, counter);
+  return deleted;
+}
+
+async function forgetBelow(
+  deps: ForgetDependencies,
+  partition: PartitionKeys,
+  counter: Counter,
+  window: Window,
+  due: number,
+): Promise<number> {
+  const { client, scripts } = deps;
+  const read = async () => parseMarks(await client.hget(partition.cold, marksField(counter, window)));
+  const { exported, hot } = await read();
+  const to = Math.min(due, exported);
+  if (to > hot) await advanceMark(client, scripts, partition, [counter, window], "hot", to);
+  return deleteBuckets(deps, partition, counter, window, (await read()).hot);
+}
+
+/** Deletes the buckets of a window, in both layers, that end at `end` or before. */
+export async function deleteBuckets(
+  deps: ForgetDependencies,
+  partition: PartitionKeys,
+  counter: Counter,
+  window: Window,
+  end: number,
+): Promise<number> {
+  let deleted = 0;
+  for (const layer of LAYERS) {
+    const keys = partition.window(counter, window, layer);
+    const starts = await deps.client.zrangebyscore(keys.starts, "-inf", end - window.ms);
+    await pMap(starts, (start) => deleteBucket(deps, keys, counter, window, Number(start)), { concurrency: AT_ONCE });
+    deleted += starts.length;
+  }
+  return deleted;
+}
+
+async function deleteBucket(
+  { client, scripts }: ForgetDependencies,
+  keys: WindowKeys,
+  counter: Counter,
+  window: Window,
+  start: number,
+): Promise<void> {
+  const sorted = window === counter.windows.at(-1);
+  const fields = suffixes(counter).map((suffix) => keys.field(start) + suffix);
+  for (;;) {
+    const [page] = (await pipelined(client, [[sorted ? "zrange" : "lrange", keys.index(start), 0, SLICE - 1]])) as [
+      string[],
+    ];
+    const owners: CellOwner[] = page.length > 0 ? page.map((key) => ({ key })) : ["total", "other"];
+    const sketches = counter.unique ? owners.map((owner) => keys.sketch(start, owner)) : [];
+    const cells = owners.map((owner) => keys.cells(keys.chunk(start), owner));
+    const isDone = await deleteSlice(client, scripts, { keys, start, sorted, page, cells, sketches, fields });
+    if (isDone && page.length === 0) return;
+  }
+}

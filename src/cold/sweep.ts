@@ -1,0 +1,55 @@
+import { type Counter, compileCounter } from "../core/counter.ts";
+import { forgetDeleted, raiseVersion, readDefinitions, readDeleted } from "../redis/commands/definitions.ts";
+import { admissionKey, admissionsKey, correctedField, marksField, type PartitionKeys } from "../redis/keys.ts";
+import type { CompactDependencies } from "./compact.ts";
+import { deleteBuckets } from "./forget.ts";
+
+/** Entries of a late ledger looked at in one go. */
+const LEDGER_PAGE = 1_000;
+
+/** Removes everything that deleted counters have left, in Redis and in cold storage. Answers how many were swept. */
+export async function sweepDeleted(deps: CompactDependencies): Promise<number> {
+  const { client, scripts, partitions } = deps;
+  const deleted = await readDeleted(client);
+  if (deleted.length === 0) return 0;
+  // From here on no partition counts under definitions that still knew them, even if the one who deleted them died.
+  const { version } = await readDefinitions(client);
+  await Promise.all(partitions.map((partition) => raiseVersion(client, scripts, partition, version)));
+  for (const { definition, generation } of deleted) {
+    const counter = compileCounter(definition, generation);
+    for (const partition of partitions) await sweepPartition(deps, partition, counter);
+    await sweepAdmissions(deps, counter);
+    await deps.store.deleteGeneration(generation);
+    await forgetDeleted(client, generation);
+  }
+  return deleted.length;
+}
+
+async function sweepPartition(deps: CompactDependencies, partition: PartitionKeys, counter: Counter): Promise<void> {
+  const { client } = deps;
+  for (const window of counter.windows) {
+    await deleteBuckets(deps, partition, counter, window, Number.MAX_SAFE_INTEGER);
+  }
+  const fields = [correctedField(counter), ...counter.windows.map((window) => marksField(counter, window))];
+  await client.hdel(partition.cold, ...fields);
+  await client.hdel(partition.clocks, String(counter.generation));
+  for (let after = "-"; ; ) {
+    const page = await client.xrange(partition.late, after, "+", "COUNT", LEDGER_PAGE);
+    const ids = page.filter(([, fields]) => generationOf(fields) === String(counter.generation)).map(([id]) => id);
+    if (ids.length > 0) await client.xdel(partition.late, ...ids);
+    if (page.length < LEDGER_PAGE) return;
+    after = `(${page.at(-1)?.[0]}`;
+  }
+}
+
+function generationOf(fields: readonly string[]): string | undefined {
+  return fields[fields.indexOf("generation") + 1];
+}
+
+async function sweepAdmissions({ client }: CompactDependencies, counter: Counter): Promise<void> {
+  const names = admissionsKey(counter);
+  for (const start of await client.zrangebyscore(names, "-inf", "+inf")) {
+    await client.unlink(admissionKey(counter, Number(start)));
+    await client.zrem(names, start);
+  }
+}

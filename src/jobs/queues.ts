@@ -1,0 +1,119 @@
+import { type Job, Queue, Worker } from "bullmq";
+import type { Logger } from "../log.ts";
+import type { Metrics } from "../metrics.ts";
+import type { Connections, RedisClient } from "../redis/client.ts";
+import { JOBS_PREFIX } from "../redis/keys.ts";
+import type { Work } from "./work.ts";
+
+/** What there is to do; each has a queue of its own, so that one that waits holds no other up. */
+export const JOBS = ["close", "export", "forget", "compact"] as const;
+export type JobName = (typeof JOBS)[number];
+
+interface PartitionJob {
+  readonly partition?: number;
+}
+
+const CLOSE_EVERY_MS = 1_000;
+const COMPACT_EVERY_MS = 60_000;
+/** Schedules are put again so often, in case somebody has emptied BullMQ's keys. */
+const RESCHEDULE_MS = 10_000;
+/** Partitions exported at the same time by one process. */
+const CONCURRENCY = 2;
+
+const JOB_OPTIONS = {
+  attempts: 5,
+  backoff: { type: "exponential", delay: 1_000, jitter: 0.5 },
+  removeOnComplete: { count: 100 },
+  removeOnFail: { count: 500 },
+} as const;
+
+export interface JobsDependencies {
+  readonly connections: Connections;
+  readonly work: Work;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+}
+
+/**
+ * BullMQ only says "look for what is due": all state is in the data. `close` finds partitions with something to export
+ * and asks for their `export`, which asks for their `forget`; `compact` runs once a minute.
+ */
+export class Jobs {
+  readonly #deps: JobsDependencies;
+  readonly #clients: RedisClient[];
+  readonly #queues: Readonly<Record<JobName, Queue<PartitionJob>>>;
+  readonly #workers: readonly Worker<PartitionJob>[];
+  readonly #timer: NodeJS.Timeout;
+
+  private constructor(deps: JobsDependencies, clients: RedisClient[], blocking: readonly RedisClient[]) {
+    this.#deps = deps;
+    this.#clients = clients;
+    const [client] = clients as [RedisClient];
+    const options = { connection: client, prefix: JOBS_PREFIX, defaultJobOptions: JOB_OPTIONS };
+    this.#queues = Object.fromEntries(JOBS.map((name) => [name, new Queue(name, options)])) as Record<
+      JobName,
+      Queue<PartitionJob>
+    >;
+    this.#workers = JOBS.map((name, i) => {
+      const connection = blocking[i] as RedisClient;
+      const worker = new Worker<PartitionJob>(name, (job) => this.#run(name, job), {
+        connection,
+        prefix: JOBS_PREFIX,
+        concurrency: name === "export" ? CONCURRENCY : 1,
+      });
+      worker.on("error", (error) => deps.log.debug({ err: error, queue: name }, "queue"));
+      worker.on("failed", (_, error) => this.#told(name, error));
+      return worker;
+    });
+    for (const queue of this.queues) queue.on("error", (error) => deps.log.debug({ err: error }, "queue"));
+    this.#timer = setInterval(() => this.#schedule().catch(() => undefined), RESCHEDULE_MS);
+  }
+
+  static async start(deps: JobsDependencies): Promise<Jobs> {
+    const clients = await Promise.all([undefined, ...JOBS].map(() => deps.connections.open("queue")));
+    const jobs = new Jobs(deps, clients, clients.slice(1));
+    await jobs.#schedule();
+    return jobs;
+  }
+
+  get queues(): readonly Queue[] {
+    return Object.values(this.#queues);
+  }
+
+  async #schedule(): Promise<void> {
+    const { close, compact } = this.#queues;
+    await close.upsertJobScheduler("close", { every: CLOSE_EVERY_MS }, { name: "close", opts: { attempts: 1 } });
+    await compact.upsertJobScheduler("compact", { every: COMPACT_EVERY_MS }, { name: "compact", opts: JOB_OPTIONS });
+  }
+
+  async #run(name: JobName, { data: { partition } }: Job<PartitionJob>): Promise<void> {
+    const { work } = this.#deps;
+    if (name === "compact") return work.compactAll();
+    if (name === "close") {
+      for (const due of await work.findDue()) await this.#ask("export", due);
+      return;
+    }
+    if (partition === undefined) return;
+    if (name === "forget") return work.forgetPartition(partition);
+    await work.exportPartition(partition);
+    await this.#ask("forget", partition);
+  }
+
+  /** One job a partition at a time: a second one would find nothing more to do. */
+  async #ask(name: "export" | "forget", partition: number): Promise<void> {
+    await this.#queues[name].add(name, { partition }, { deduplication: { id: `${name}-${partition}` } });
+  }
+
+  #told(name: JobName, error: Error): void {
+    this.#deps.metrics.jobFailures.inc({ job: name });
+    this.#deps.log.warn({ err: error, job: name }, "a job failed; it is tried again");
+  }
+
+  /** Waits for the jobs under way, then closes everything. */
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    await Promise.allSettled(this.#workers.map((worker) => worker.close()));
+    await Promise.allSettled(this.queues.map((queue) => queue.close()));
+    for (const client of this.#clients) this.#deps.connections.close(client);
+  }
+}

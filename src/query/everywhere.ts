@@ -1,0 +1,107 @@
+import { type Cell, emptyCell, readSeries, readSums } from "../buckets/cells.ts";
+import { hotParts, marksOf } from "../buckets/parts.ts";
+import { Sketches } from "../buckets/sketches.ts";
+import type { Holding } from "../buckets/state.ts";
+import type { Database } from "../cold/database.ts";
+import { type ColdSpan, seriesCold, sketchesCold, sumCold } from "../cold/reader.ts";
+import type { Counter } from "../core/counter.ts";
+import type { Range } from "../core/window.ts";
+import type { RedisClient } from "../redis/client.ts";
+import { type CellOwner, ownerBytes, type PartitionKeys } from "../redis/keys.ts";
+
+export interface EverywhereDependencies {
+  readonly client: RedisClient;
+  readonly partitions: readonly PartitionKeys[];
+  readonly isCluster: boolean;
+  readonly cold: Database;
+}
+
+/** One lookup's view of a counter: what lies where, and when to give up. */
+export interface View {
+  readonly counter: Counter;
+  readonly holdings: readonly Holding[];
+  /** Aborted when nobody waits for the answer any more. */
+  readonly signal: AbortSignal | undefined;
+}
+
+/**
+ * Reads buckets wherever they lie: those that have left Redis from cold storage, all others from Redis, which is read
+ * first. Marks tell which is which, see `readPart`.
+ */
+export class Everywhere {
+  readonly deps: EverywhereDependencies;
+  readonly #sketches: Sketches;
+
+  constructor(deps: EverywhereDependencies) {
+    this.deps = deps;
+    this.#sketches = new Sketches(deps.client, deps.partitions, deps.isCluster);
+  }
+
+  /** For each owner, all cells of the ranges added up. */
+  async sums(view: View, owners: readonly CellOwner[], ranges: readonly Range[]): Promise<Cell[]> {
+    const { counter, holdings, signal } = view;
+    const cells = await readSums(this.deps.client, counter, hotParts(counter, holdings, ranges), owners);
+    const spans = coldSpans(counter, holdings, ranges);
+    if (spans.length === 0 || owners.length === 0) return cells;
+    const names = owners.map(ownerBytes);
+    const found = await sumCold(this.deps.cold, counter.generation, names, spans, signal);
+    return cells.map(({ count, micro }, i) => {
+      const cold = found.get((names[i] as Buffer).toString("latin1")) ?? emptyCell();
+      return { count: count + cold.count, micro: micro + cold.micro };
+    });
+  }
+
+  /** The cell of every bucket of a range, oldest first. */
+  async series(view: View, owner: CellOwner, range: Range): Promise<Cell[]> {
+    const { counter, holdings, signal } = view;
+    const cells = Array.from({ length: (range.to - range.from) / range.window.ms }, emptyCell);
+    const parts = hotParts(counter, holdings, [range]);
+    await readSeries(this.deps.client, counter, parts, owner, range.from, cells);
+    const spans = coldSpans(counter, holdings, [range]);
+    if (spans.length === 0) return cells;
+    const rows = await seriesCold(this.deps.cold, counter.generation, ownerBytes(owner), spans, signal);
+    for (const { start, count, micro } of rows) {
+      const cell = cells[(start - range.from) / range.window.ms] as Cell;
+      cell.count += count;
+      cell.micro += micro;
+    }
+    return cells;
+  }
+
+  /** Estimate of the distinct members over all ranges together. */
+  async distinct(view: View, owner: CellOwner, ranges: readonly Range[]): Promise<number> {
+    const { counter, holdings } = view;
+    const sketches = await this.#coldSketches(view, owner, ranges);
+    const bytes = sketches.map(({ sketch }) => sketch);
+    return this.#sketches.countUnion(counter, owner, hotParts(counter, holdings, ranges), bytes);
+  }
+
+  /** Estimate of the distinct members of every bucket of a range, oldest first. */
+  async distinctSeries(view: View, owner: CellOwner, range: Range): Promise<number[]> {
+    const { counter, holdings } = view;
+    const byStart = new Map<number, Buffer[]>();
+    for (const { start, sketch } of await this.#coldSketches(view, owner, [range])) {
+      byStart.set(start, [...(byStart.get(start) ?? []), sketch]);
+    }
+    const parts = hotParts(counter, holdings, [range]);
+    return this.#sketches.countSeries(counter, owner, parts, range, (start) => byStart.get(start) ?? []);
+  }
+
+  async #coldSketches({ counter, holdings, signal }: View, owner: CellOwner, ranges: readonly Range[]) {
+    const spans = coldSpans(counter, holdings, ranges);
+    if (spans.length === 0) return [];
+    return sketchesCold(this.deps.cold, counter.generation, ownerBytes(owner), spans, signal);
+  }
+}
+
+/** The parts of the ranges that have left Redis; partitions that agree share a span. */
+export function coldSpans(counter: Counter, holdings: readonly Holding[], ranges: readonly Range[]): ColdSpan[] {
+  return ranges.flatMap((range) => {
+    const byEnd = new Map<number, number[]>();
+    for (const holding of holdings) {
+      const to = Math.min(range.to, marksOf(counter, holding, range).hot);
+      if (range.from < to) byEnd.set(to, [...(byEnd.get(to) ?? []), holding.partition.partition]);
+    }
+    return [...byEnd].map(([to, partitions]) => ({ windowMs: range.window.ms, from: range.from, to, partitions }));
+  });
+}
