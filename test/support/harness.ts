@@ -28,6 +28,8 @@ export interface HarnessOptions {
   readonly partitions?: number;
   readonly counters: readonly CounterInput[];
   readonly horizonMs?: number;
+  /** Where cold buckets are; absent: nothing leaves Redis. */
+  readonly cold?: Database;
   /** Changes a script: how a test removes the mechanism that it proves. */
   readonly mutate?: (name: ScriptName, source: string) => string;
 }
@@ -50,7 +52,7 @@ export class Harness {
     partitions: readonly PartitionKeys[],
     registry: CounterRegistry,
     scripts: Scripts,
-    horizonMs: number,
+    { horizonMs = 3_600_000, cold = noDatabase }: HarnessOptions,
     opened: RedisClient[],
   ) {
     this.#opened = opened;
@@ -61,7 +63,7 @@ export class Harness {
     this.scripts = scripts;
     this.#horizonMs = horizonMs;
     this.#producer = new Producer(client, null);
-    this.lookups = new Lookups({ client, partitions, isCluster: false, cold: noDatabase, now: () => Date.now() });
+    this.lookups = new Lookups({ client, partitions, isCluster: false, cold, now: () => Date.now() });
   }
 
   /** An empty deployment on the test file's Redis. */
@@ -80,10 +82,7 @@ export class Harness {
       if (Array.isArray(definition)) throw new Error(JSON.stringify(definition));
       await registry.put(definition);
     }
-    return new Harness(redis, client, partitions, registry, scripts, options.horizonMs ?? 3_600_000, [
-      client,
-      subscriber,
-    ]);
+    return new Harness(redis, client, partitions, registry, scripts, options, [client, subscriber]);
   }
 
   counter(name: string): Counter {

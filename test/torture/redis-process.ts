@@ -1,0 +1,115 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Redis } from "ioredis";
+import { childEnvironment, defaultCacheDir, searchPath } from "../../src/redis/embedded/environment.ts";
+import { locateRedis } from "../../src/redis/embedded/locate.ts";
+
+/**
+ * While an fsync is under way, `everysec` holds writes back and answers all the same, so that a kill in that moment
+ * loses what was acknowledged. That is a stalled disk, which is documented, and none of the faults here: in memory an
+ * fsync takes no time.
+ */
+const DATA_PARENT = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
+
+/** A private Redis server as a process that can be killed, frozen and started again on the same data. */
+export class RedisProcess {
+  readonly port: number;
+  /** Straight to the server, past every fault of the network. Never sends a command twice. */
+  readonly client: Redis;
+  readonly #directory: string;
+  readonly #binary: Awaited<ReturnType<typeof locateRedis>>;
+  #child: ChildProcess | null = null;
+  #expectEnd = false;
+  readonly onUnexpectedEnd: (how: string) => void;
+
+  private constructor(
+    port: number,
+    directory: string,
+    binary: Awaited<ReturnType<typeof locateRedis>>,
+    onUnexpectedEnd: (how: string) => void,
+  ) {
+    this.port = port;
+    this.#directory = directory;
+    this.#binary = binary;
+    this.onUnexpectedEnd = onUnexpectedEnd;
+    this.client = new Redis({
+      host: "127.0.0.1",
+      port,
+      lazyConnect: true,
+      retryStrategy: () => 50,
+      maxRetriesPerRequest: 0,
+    });
+    this.client.on("error", () => {});
+  }
+
+  static async start(onUnexpectedEnd: (how: string) => void): Promise<RedisProcess> {
+    const binary = await locateRedis({ path: searchPath(), cacheDir: defaultCacheDir() });
+    const directory = await mkdtemp(join(DATA_PARENT, "tallymark-torture-redis-"));
+    const redis = new RedisProcess(await freePort(), directory, binary, onUnexpectedEnd);
+    await redis.start();
+    return redis;
+  }
+
+  async start(): Promise<void> {
+    this.#expectEnd = false;
+    const settings = {
+      port: this.port,
+      bind: "127.0.0.1",
+      dir: this.#directory,
+      appendonly: "yes",
+      appendfsync: "everysec",
+      save: "",
+      "maxmemory-policy": "noeviction",
+      "set-max-intset-entries": "4096",
+    };
+    const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
+    const child = spawn(this.#binary.command, args, {
+      stdio: "ignore",
+      env: childEnvironment(this.#binary.libraryPath),
+    });
+    child.on("exit", (code, signal) => {
+      if (!this.#expectEnd) this.onUnexpectedEnd(`Redis ended with ${code ?? signal}`);
+    });
+    this.#child = child;
+    await this.untilUp();
+  }
+
+  /** Until it answers and has loaded its data. */
+  async untilUp(): Promise<void> {
+    for (;;) {
+      if (await this.client.ping().catch(() => false)) return;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
+  signal(signal: "SIGSTOP" | "SIGCONT"): void {
+    this.#child?.kill(signal);
+  }
+
+  async kill(): Promise<void> {
+    this.#expectEnd = true;
+    const child = this.#child as ChildProcess;
+    const ended = once(child, "exit");
+    if (child.kill("SIGKILL")) await ended;
+  }
+
+  async remove(): Promise<void> {
+    this.client.disconnect();
+    if (this.#child) await this.kill();
+    await rm(this.#directory, { recursive: true, force: true });
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
