@@ -1,4 +1,5 @@
-import { Agent, request } from "node:http";
+import { Agent } from "node:http";
+import { post } from "./post.ts";
 import { makeWorkload, type Workload, type WorkloadOptions } from "./workload.ts";
 
 /**
@@ -34,27 +35,6 @@ function prepareBodies(workload: Workload, batch: number): Buffer[] {
     bodies.push(Buffer.from(`[${texts.join(",")}]`));
   }
   return bodies;
-}
-
-/** Sends one body; resolves when it was accepted, rejects with whatever else was answered. */
-function post(url: string, agent: Agent, body: Buffer): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const headers = { "content-type": "application/json", "content-length": body.length };
-    const outgoing = request(url, { method: "POST", agent, headers }, (response) => {
-      let text = "";
-      response.setEncoding("utf8");
-      response.on("data", (part: string) => {
-        text += part;
-      });
-      response.on("end", () => {
-        if (response.statusCode === 202) resolve();
-        else reject(new Error(`answered ${response.statusCode}: ${text.slice(0, 300)}`));
-      });
-      response.on("error", reject);
-    });
-    outgoing.on("error", reject);
-    outgoing.end(body);
-  });
 }
 
 async function send({ url, connections }: Preparation, bodies: readonly Buffer[]): Promise<FromGenerator> {

@@ -83,3 +83,9 @@ export async function readUsedMemory(client: RedisClient): Promise<number> {
   const info = await client.info("memory");
   return Number(/^used_memory:(\d+)/m.exec(info)?.[1]);
 }
+
+/** Memory of a process that is in RAM, bytes. */
+export function readResidentMemory(pid: number): number {
+  const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"))?.[1];
+  return Number(kilobytes) * 1024;
+}

@@ -22,13 +22,18 @@ export interface ServiceOptions {
   readonly partitions: number;
   /** Where to write a CPU profile of the service; `null` for none. */
   readonly profileDir: string | null;
+  /** Definitions; absent: the counter of the reference workload. */
+  readonly counters?: readonly object[];
+  /** Added to the environment. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** Starts the built service on data of its own. */
-export async function startService({ partitions, profileDir }: ServiceOptions): Promise<Service> {
+export async function startService(options: ServiceOptions): Promise<Service> {
+  const { partitions, profileDir, counters = [COUNTER], env } = options;
   const directory = await mkdtemp(join(tmpdir(), "tallymark-bench-"));
   const config = join(directory, "config.json");
-  await writeFile(config, JSON.stringify({ counters: [COUNTER] }));
+  await writeFile(config, JSON.stringify({ counters }));
   const profiling = profileDir ? ["--cpu-prof", "--cpu-prof-dir", profileDir] : [];
   const child = spawn(process.execPath, [...profiling, MAIN, "serve", "--config", config], {
     env: {
@@ -36,6 +41,7 @@ export async function startService({ partitions, profileDir }: ServiceOptions): 
       TALLYMARK_DATA_DIR: directory,
       TALLYMARK_PORT: "0",
       TALLYMARK_PARTITIONS: String(partitions),
+      ...env,
     },
     stdio: ["ignore", "pipe", "pipe"],
   });

@@ -94,7 +94,7 @@ function drawOriginals(random: Random, events: number): Uint32Array {
 }
 
 /** A ULID (https://github.com/ulid/spec): 10 digits of time, 16 of randomness. */
-function ulid(time: number, salts: Uint32Array): string {
+export function ulid(time: number, salts: Uint32Array): string {
   let text = "";
   for (let rest = time, i = 0; i < 10; i++) {
     text = CROCKFORD.charAt(rest % 32) + text;

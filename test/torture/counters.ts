@@ -1,7 +1,10 @@
 import type { CounterInput } from "../../src/core/counter.ts";
 import type { SentEvent } from "./events.ts";
 
-/** The counters of a run. Their lateness is short, so that some events really are late. */
+/**
+ * The counters of a run. Their lateness is short, so that some events really are late, and so is what most of them keep
+ * in Redis, so that buckets leave for cold storage while everything is tortured and compared.
+ */
 export const COUNTERS = [
   {
     name: "views",
@@ -11,6 +14,7 @@ export const COUNTERS = [
     sum: "data.amount",
     windows: ["10s", "1m"],
     lateness: "20s",
+    keep: { "10s": "80s", "1m": "30s" },
   },
   {
     name: "sales",
@@ -19,9 +23,18 @@ export const COUNTERS = [
     sum: "data.amount",
     windows: ["5s", "30s", "5m"],
     lateness: "10s",
+    keep: { "5s": "40s", "30s": "310s", "5m": "10s" },
   },
   { name: "everything", event: "*", by: [], unique: "data.visitor", windows: ["10s", "1m", "1h"], lateness: "30s" },
-  { name: "capped", event: "*", by: ["subject"], windows: ["10s", "1m"], lateness: "15s", keysMax: 50 },
+  {
+    name: "capped",
+    event: "*",
+    by: ["subject"],
+    windows: ["10s", "1m"],
+    lateness: "15s",
+    keep: { "10s": "75s", "1m": "15s" },
+    keysMax: 50,
+  },
 ] as const satisfies readonly CounterInput[];
 
 export interface TortureCounter {

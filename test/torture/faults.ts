@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Random } from "../../load/random.ts";
+import type { TestPostgres } from "../support/postgres.ts";
 import type { TcpProxy } from "../support/proxy.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Member } from "./member.ts";
@@ -10,6 +11,8 @@ import type { RedisProcess } from "./redis-process.ts";
 export interface World {
   readonly fleet: Fleet;
   readonly redis: RedisProcess;
+  /** `null` where no Postgres is installed. */
+  readonly database: TestPostgres | null;
   /** Between all processes and Redis. */
   readonly proxy: TcpProxy;
   readonly applyDigest: string;
@@ -19,7 +22,7 @@ export interface World {
 }
 
 /** Faults of one target never overlap; those of different targets may. */
-type Target = "worker" | "api" | "redis" | "network";
+type Target = "worker" | "api" | "jobs" | "redis" | "database" | "network";
 
 interface FaultKind {
   readonly target: Target;
@@ -48,6 +51,29 @@ export const FAULTS = {
       member.signal("SIGSTOP");
       await lasting(world, 6_000, 8_000);
       member.signal("SIGCONT");
+    },
+  },
+  "jobs killed": { target: "jobs", run: async (_, member) => member.kill() },
+  "jobs frozen": {
+    target: "jobs",
+    run: async (world, member) => {
+      member.signal("SIGSTOP");
+      await lasting(world, 2_000, 8_000);
+      member.signal("SIGCONT");
+    },
+  },
+  "database killed": {
+    target: "database",
+    run: async (world) => {
+      await world.database?.kill();
+      await lasting(world, 500, 4_000);
+      await world.database?.start();
+    },
+  },
+  "database sessions ended": {
+    target: "database",
+    run: async (world) => {
+      for (const end = performance.now() + 1_000; performance.now() < end; ) await world.database?.endSessions();
     },
   },
   "Redis killed": {
@@ -123,3 +149,6 @@ export const FAULTS = {
 
 export type FaultName = keyof typeof FAULTS;
 export const FAULT_NAMES = Object.keys(FAULTS) as FaultName[];
+
+/** Whether a fault needs a database. */
+export const needsDatabase = (name: FaultName): boolean => ["jobs", "database"].includes(FAULTS[name].target);

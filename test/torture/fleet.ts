@@ -10,14 +10,16 @@ const MEMBERS = [
   { name: "worker-1", roles: "worker" },
   { name: "worker-2", roles: "worker" },
   { name: "worker-3", roles: "worker" },
+  { name: "jobs-1", roles: "jobs" },
 ] as const;
 
-/** Processes with only some of the roles must be told of a database, which nothing uses yet. */
-const DATABASE_URL = "postgres://127.0.0.1:1/unused";
+/** What processes are told where no Postgres is installed: then there are no jobs, and nobody asks for it. */
+const NO_DATABASE = "postgres://127.0.0.1:1/none";
 
 export interface FleetOptions {
   readonly main: string;
   readonly redisPort: number;
+  readonly databaseUrl: string | null;
   readonly partitions: number;
   readonly counters: readonly unknown[];
   readonly env: Readonly<Record<string, string>>;
@@ -33,21 +35,22 @@ export class Fleet {
     this.#directory = directory;
   }
 
-  static async prepare({ main, redisPort, partitions, counters, env }: FleetOptions): Promise<Fleet> {
+  static async prepare({ main, redisPort, databaseUrl, partitions, counters, env }: FleetOptions): Promise<Fleet> {
     const directory = await mkdtemp(join(tmpdir(), "tallymark-torture-"));
     const config = join(directory, "config.json");
     await writeFile(config, JSON.stringify({ counters }));
     const environment = {
       ...inheritedEnvironment(),
       REDIS_URL: `redis://127.0.0.1:${redisPort}`,
-      DATABASE_URL,
+      DATABASE_URL: databaseUrl ?? NO_DATABASE,
       TALLYMARK_PARTITIONS: String(partitions),
       TALLYMARK_DATA_DIR: directory,
       TALLYMARK_PORT: "0",
       TALLYMARK_LOG_LEVEL: "warn",
       ...env,
     };
-    const members = MEMBERS.map(({ name, roles }) => {
+    const some = MEMBERS.filter(({ roles }) => databaseUrl !== null || roles !== "jobs");
+    const members = some.map(({ name, roles }) => {
       const args = [main, "serve", "--roles", roles, "--config", config];
       return new Member(name, roles, args, environment);
     });

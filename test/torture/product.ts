@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 /** What the published package holds; the rest of the tree is not needed to run it. */
-const PARTS = ["dist", "lua", "package.json"];
+const PARTS = ["dist", "lua", "migrations", "package.json"];
 
 /** A text of the built product that is replaced by another. */
 export interface Mutation {

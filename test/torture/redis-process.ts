@@ -2,12 +2,12 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
-import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis } from "ioredis";
 import { childEnvironment, defaultCacheDir, searchPath } from "../../src/redis/embedded/environment.ts";
 import { locateRedis } from "../../src/redis/embedded/locate.ts";
+import { freePort } from "../support/ports.ts";
 
 /**
  * While an fsync is under way, `everysec` holds writes back and answers all the same, so that a kill in that moment
@@ -103,13 +103,4 @@ export class RedisProcess {
     if (this.#child) await this.kill();
     await rm(this.#directory, { recursive: true, force: true });
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }

@@ -1,9 +1,11 @@
 import { seededRandom } from "../../load/random.ts";
 import { META, partitionKeys } from "../../src/redis/keys.ts";
+import { findPostgres, startTestPostgres, type TestPostgres } from "../support/postgres.ts";
 import { TcpProxy } from "../support/proxy.ts";
 import { Conductor } from "./conductor.ts";
 import { COUNTERS, readCounter } from "./counters.ts";
 import { drain } from "./drain.ts";
+import { needsDatabase } from "./faults.ts";
 import { Fleet } from "./fleet.ts";
 import { Generator } from "./generator.ts";
 import { INVARIANTS } from "./invariants/all.ts";
@@ -48,11 +50,22 @@ export async function torture(plan: Plan, say: (text: string) => void): Promise<
     undo.push(() => redis.remove());
     const proxy = await TcpProxy.start({ host: "127.0.0.1", port: redis.port });
     undo.push(() => proxy.stop());
+    const bin = await findPostgres();
+    const database = bin === null ? null : await startTestPostgres(bin);
+    if (database) undo.push(() => database.stop());
     const { main, applyDigest } = product;
-    const settings = { main, redisPort: proxy.port, partitions: PARTITIONS, counters: COUNTERS, env: plan.env };
+    const databaseUrl = database?.url ?? null;
+    const settings = {
+      main,
+      redisPort: proxy.port,
+      databaseUrl,
+      partitions: PARTITIONS,
+      counters: COUNTERS,
+      env: plan.env,
+    };
     const fleet = await Fleet.prepare(settings);
     undo.push(() => fleet.stop());
-    const aftermath = await live({ plan, redis, proxy, fleet, applyDigest, violations, say });
+    const aftermath = await live({ plan, redis, database, proxy, fleet, applyDigest, violations, say });
     const findings: Finding[] = [];
     for (const invariant of INVARIANTS) {
       findings.push(...(await invariant(aftermath)));
@@ -67,6 +80,7 @@ export async function torture(plan: Plan, say: (text: string) => void): Promise<
 interface Stage {
   readonly plan: Plan;
   readonly redis: RedisProcess;
+  readonly database: TestPostgres | null;
   readonly proxy: TcpProxy;
   readonly fleet: Fleet;
   readonly applyDigest: string;
@@ -75,7 +89,7 @@ interface Stage {
 }
 
 /** From the first request to the moment when everything is healed and drained. */
-async function live({ plan, redis, proxy, fleet, applyDigest, violations, say }: Stage): Promise<Aftermath> {
+async function live({ plan, redis, database, proxy, fleet, applyDigest, violations, say }: Stage): Promise<Aftermath> {
   const partitions = partitionKeys(PARTITIONS);
   const [ingest, workers] = [fleet.withRole("api"), fleet.withRole("worker")];
   await startMembers(ingest);
@@ -85,7 +99,9 @@ async function live({ plan, redis, proxy, fleet, applyDigest, violations, say }:
   const side = new SideTraffic(redis.client, partitions, ingest, names, seededRandom(plan.seed + 1_000_000));
   const streams = partitions.map(({ stream }) => stream);
   const random = seededRandom(plan.seed + 2_000_000);
-  const conductor = new Conductor({ fleet, redis, proxy, applyDigest, random, streams, violations }, plan, say);
+  const world = { fleet, redis, database, proxy, applyDigest, random, streams, violations };
+  const kinds = plan.kinds.filter((kind) => database !== null || !needsDatabase(kind));
+  const conductor = new Conductor(world, { ...plan, kinds }, say);
 
   let isSent = false;
   const { events, rate, timeoutMs } = plan;
@@ -93,7 +109,7 @@ async function live({ plan, redis, proxy, fleet, applyDigest, violations, say }:
     isSent = true;
   });
   await until(async () => isSent || ledger.counts.answered >= QUEUED_FIRST, READY_MAX_MS);
-  await startMembers(workers);
+  await startMembers([...workers, ...fleet.withRole("jobs")]);
   const over = new AbortController();
   const beside = plan.sideTraffic ? side.run(over.signal) : Promise.resolve();
   await Promise.all([sending, conductor.run(() => isSent && conductor.total >= plan.faults)]);
@@ -111,7 +127,20 @@ async function live({ plan, redis, proxy, fleet, applyDigest, violations, say }:
     const ids = new Set((late.get(input.name) ?? []).map(({ event }) => event.id));
     return new CounterModel(readCounter(input), ledger.accepted.values(), ids);
   });
-  return { ledger, side, fleet, conductor, violations, reader, redis: redis.client, partitions, models, late, drained };
+  return {
+    database,
+    ledger,
+    side,
+    fleet,
+    conductor,
+    violations,
+    reader,
+    redis: redis.client,
+    partitions,
+    models,
+    late,
+    drained,
+  };
 }
 
 async function startMembers(members: readonly Member[]): Promise<void> {

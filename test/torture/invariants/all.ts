@@ -1,4 +1,5 @@
 import { bucketsAreExact } from "./buckets.ts";
+import { bucketsHaveMoved } from "./cold.ts";
 import { conductIsGood } from "./conduct.ts";
 import { deadLettersArePoison } from "./dead-letters.ts";
 import type { Invariant } from "./invariant.ts";
@@ -19,4 +20,5 @@ export const INVARIANTS: readonly Invariant[] = [
   keysMaxHolds,
   deadLettersArePoison,
   readmissionIsExact,
+  bucketsHaveMoved,
 ];

@@ -1,5 +1,6 @@
 import type { Redis } from "ioredis";
 import type { PartitionKeys } from "../../../src/redis/keys.ts";
+import type { TestPostgres } from "../../support/postgres.ts";
 import type { Conductor } from "../conductor.ts";
 import type { Fleet } from "../fleet.ts";
 import type { Ledger } from "../ledger.ts";
@@ -18,6 +19,8 @@ export interface Aftermath {
   readonly reader: Reader;
   /** For what no answer tells: the streams themselves, and reference sketches. */
   readonly redis: Redis;
+  /** `null` where there was none. */
+  readonly database: TestPostgres | null;
   readonly partitions: readonly PartitionKeys[];
   readonly models: readonly CounterModel[];
   readonly late: ReadonlyMap<string, readonly LateEntry[]>;
