@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { Command } from "commander";
+import { exportCommand } from "./cli/export/command.ts";
 import { replayCommand } from "./cli/replay/command.ts";
 import { serveCommand } from "./cli/serve.ts";
 import { verifyCommand } from "./cli/verify/command.ts";
@@ -10,6 +11,7 @@ const program = new Command("tallymark")
   .version(version)
   .addCommand(serveCommand(), { isDefault: true })
   .addCommand(replayCommand())
-  .addCommand(verifyCommand());
+  .addCommand(verifyCommand())
+  .addCommand(exportCommand());
 
 await program.parseAsync();

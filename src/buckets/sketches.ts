@@ -128,31 +128,42 @@ export class Sketches {
   ): Promise<number[]> {
     const merged = await Promise.all(parts.map((part, p) => this.#mergeInSlot(id, counter, part, p, unions)));
     const keys = merged.map((_, p) => this.#home.scratch(`${id}.p${p}`));
-    const commands = unions.flatMap((_, i): Command[] => [
-      ...merged.map((bytes, p): Command => ["set", keys[p] as string, bytes[i] as Buffer, "EX", SCRATCH_SECONDS]),
-      ["pfcount", ...keys, ...(foreign[i] ?? [])],
-    ]);
+    const commands: Command[] = [];
+    // Where the reply of each union's count will be; -1 where there is nothing to count.
+    const at = unions.map((_, i) => {
+      const found = merged.flatMap((bytes, p) => (bytes[i] ? [[keys[p] as string, bytes[i]] as const] : []));
+      const names = [...found.map(([key]) => key), ...(foreign[i] ?? [])];
+      if (names.length === 0) return -1;
+      for (const [key, bytes] of found) commands.push(["set", key, bytes, "EX", SCRATCH_SECONDS]);
+      return commands.push(["pfcount", ...names]) - 1;
+    });
     const replies = await pipelined(this.#client, commands);
     await this.#drop([...keys, ...foreign.flat()]);
-    return unions.map((_, i) => Number(replies[(i + 1) * (merged.length + 1) - 1]));
+    return at.map((position) => (position < 0 ? 0 : Number(replies[position])));
   }
 
-  /** For each union, the part's sketches united, as bytes. */
+  /** For each union, the part's sketches united, as bytes; `null` where it is known to have none. */
   async #mergeInSlot(
     id: string,
     counter: Counter,
     part: Part,
     p: number,
     unions: readonly Union[],
-  ): Promise<readonly Buffer[]> {
+  ): Promise<readonly (Buffer | null)[]> {
     const scratch = part.partition.scratch(`${id}.${part.layer}`);
-    const commands = unions.flatMap(({ names }): Command[] => [
-      ["pfmerge", scratch, ...(names[p] ?? [])],
-      ["getBuffer", scratch],
-      ["unlink", scratch],
-    ]);
+    const commands: Command[] = [];
+    const at = unions.map(({ names }) => {
+      const [name, ...more] = names[p] ?? [];
+      if (name === undefined) return -1;
+      // One sketch, as in every bucket of a series, needs no uniting.
+      if (more.length === 0) return commands.push(["getBuffer", name]) - 1;
+      commands.push(["pfmerge", scratch, name, ...more]);
+      const position = commands.push(["getBuffer", scratch]) - 1;
+      commands.push(["unlink", scratch]);
+      return position;
+    });
     const replies = await readPart(this.#client, counter, part, commands);
-    return replies.filter((_, i) => i % 3 === 1) as Buffer[];
+    return at.map((position) => (position < 0 ? null : (replies[position] as Buffer | null)));
   }
 }
 

@@ -1,12 +1,12 @@
-import pg from "pg";
+import type pg from "pg";
 import { Problem } from "../core/problem.ts";
 import { type EmbeddedPostgres, startEmbeddedPostgres } from "./embedded.ts";
 import { migrate } from "./migrate.ts";
+import { cancel, isStuck, isUnavailable, openPool, withClient } from "./postgres.ts";
 
 /** A read that takes longer is given up, ms; so is a write, whose transactions are bulk. */
 const READ_TIMEOUT_MS = 10_000;
 const WRITE_TIMEOUT_MS = 60_000;
-const CONNECT_TIMEOUT_MS = 5_000;
 /** Reads and writes have pools of their own: neither waits for the other's connections. */
 const READS_MAX = 8;
 const WRITES_MAX = 4;
@@ -14,7 +14,9 @@ const WRITES_MAX = 4;
 /** Postgres cannot be asked, or does not answer, just now. */
 export class ColdUnavailable extends Problem {
   constructor(cause: unknown) {
-    super("unavailable", `cold storage does not answer: ${(cause as Error).message}`, {}, cause);
+    // An error that stands for several addresses of one name has a code and no message.
+    const { message, code } = cause as { readonly message?: string; readonly code?: string };
+    super("unavailable", `cold storage does not answer: ${message || code}`, {}, cause);
   }
 }
 
@@ -40,6 +42,8 @@ interface Backend {
 export class Database {
   readonly #options: DatabaseOptions;
   #backend: Promise<Backend> | null = null;
+  /** Ended before another one is opened: two of the embedded one on the same files would ruin them. */
+  #ended: Promise<void> = Promise.resolve();
   #failure: unknown = null;
 
   constructor(options: DatabaseOptions) {
@@ -51,57 +55,46 @@ export class Database {
     return this.#failure;
   }
 
-  /** Reads. The statement is cancelled when `signal` says that nobody waits for it any more. */
+  /** Reads. When `signal` says that nobody waits any more, the statement is cancelled and the signal's reason thrown. */
   async query<R extends object>(
     text: string,
     params: readonly unknown[] = [],
     { signal }: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<R[]> {
-    return this.#attempt(async ({ reads, writes, embedded }) => {
-      const client = await reads.connect();
-      let isBroken = false;
-      // The embedded one works on one statement at a time, and could not be told.
-      const cancel = () =>
-        embedded ?? writes.query("SELECT pg_cancel_backend($1)", [processId(client)]).catch(() => {});
-      try {
+    return this.#attempt(({ reads, writes, embedded }) =>
+      withClient(reads, async (client) => {
         signal?.throwIfAborted();
-        signal?.addEventListener("abort", cancel, { once: true });
-        return (await client.query<R>(text, [...params])).rows;
-      } catch (error) {
-        isBroken = isConnectionError(error);
-        throw error;
-      } finally {
-        signal?.removeEventListener("abort", cancel);
-        client.release(isBroken);
-      }
-    });
+        // The embedded one works on one statement at a time, and could not be told.
+        const leave = () => void (embedded ?? cancel(writes, client));
+        signal?.addEventListener("abort", leave, { once: true });
+        try {
+          return (await client.query<R>(text, [...params])).rows;
+        } finally {
+          signal?.removeEventListener("abort", leave);
+          // Even after an answer: the cancellation is on its way, and must not meet the connection's next statement.
+          signal?.throwIfAborted();
+        }
+      }),
+    );
   }
 
   /** Writes, all or nothing. */
   async transaction<T>(run: (query: Query) => Promise<T>): Promise<T> {
-    return this.#attempt(async ({ writes }) => {
-      const client = await writes.connect();
-      let isBroken = false;
-      try {
+    return this.#attempt(({ writes }) =>
+      withClient(writes, async (client) => {
         await client.query("BEGIN");
         const result = await run(async (text, params = []) => (await client.query(text, [...params])).rows);
         await client.query("COMMIT");
         return result;
-      } catch (error) {
-        // A connection in an unknown state is not used again; the server rolls back when it goes.
-        isBroken = true;
-        throw error;
-      } finally {
-        client.release(isBroken);
-      }
-    });
+      }),
+    );
   }
 
   async close(): Promise<void> {
-    const backend = await this.#backend?.catch(() => null);
+    const backend = this.#backend;
     this.#backend = null;
-    if (!backend) return;
-    await end(backend);
+    if (backend) this.#ended = backend.then(end, () => {});
+    await this.#ended;
   }
 
   async #attempt<T>(run: (backend: Backend) => Promise<T>): Promise<T> {
@@ -111,22 +104,33 @@ export class Database {
       this.#failure = null;
       return result;
     } catch (error) {
-      if (!isUnavailable(error)) throw error;
-      this.#failure = error;
-      throw new ColdUnavailable(error);
+      if (!(error instanceof ColdUnavailable || isUnavailable(error))) throw error;
+      const unavailable = error instanceof ColdUnavailable ? error : new ColdUnavailable(error);
+      this.#failure = unavailable.cause;
+      if (isStuck(error)) void this.#abandon();
+      throw unavailable;
     }
+  }
+
+  /** A server goes on when it can, but a thread that is stuck or has ended never does: the next need starts another. */
+  async #abandon(): Promise<void> {
+    const { embedded } = (await this.#backend) ?? {};
+    if (!embedded) return;
+    await Promise.all([embedded.kill(), this.close()]);
   }
 
   async #open(): Promise<Backend> {
     let backend: Backend | null = null;
     try {
+      await this.#ended;
       backend = await this.#connect();
       await migrate(backend.writes);
       return backend;
     } catch (error) {
-      this.#backend = null;
       if (backend) await end(backend);
-      throw error;
+      this.#backend = null;
+      // Whatever it is, a password or the schema: others can set it right while the service runs.
+      throw new ColdUnavailable(error);
     }
   }
 
@@ -135,18 +139,18 @@ export class Database {
     if (url !== null) {
       const at = { connectionString: url };
       return {
-        reads: makePool(at, READS_MAX, READ_TIMEOUT_MS),
-        writes: makePool(at, WRITES_MAX, WRITE_TIMEOUT_MS),
+        reads: openPool(at, READS_MAX, READ_TIMEOUT_MS),
+        writes: openPool(at, WRITES_MAX, WRITE_TIMEOUT_MS),
         embedded: null,
       };
     }
     const embedded = await startEmbeddedPostgres(dataDir, (error) => {
       this.#failure = error;
-      this.#backend = null;
+      void this.close();
     });
     const at = { host: embedded.host, user: "postgres", database: "postgres" };
-    // It is one session: statements of two connections would mix.
-    const pool = makePool(at, 1, WRITE_TIMEOUT_MS);
+    // It is one session: statements of two connections would mix. So one waits for another's turn.
+    const pool = openPool({ ...at, connectionTimeoutMillis: READ_TIMEOUT_MS }, 1, WRITE_TIMEOUT_MS);
     return { reads: pool, writes: pool, embedded };
   }
 }
@@ -154,38 +158,4 @@ export class Database {
 async function end({ reads, writes, embedded }: Backend): Promise<void> {
   await Promise.allSettled([...new Set([reads, writes])].map((pool) => pool.end()));
   await embedded?.stop();
-}
-
-function makePool(at: pg.PoolConfig, max: number, timeoutMs: number): pg.Pool {
-  const pool = new pg.Pool({
-    ...at,
-    max,
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    statement_timeout: timeoutMs,
-    // Behind a frozen server the statement's own timeout never comes.
-    query_timeout: timeoutMs + CONNECT_TIMEOUT_MS,
-    application_name: "tallymark",
-    keepAlive: true,
-  });
-  // An idle connection that breaks is replaced at the next need; without a listener it would end the process.
-  pool.on("error", () => {});
-  return pool;
-}
-
-function processId(client: pg.PoolClient): number | null {
-  return (client as pg.PoolClient & { processID?: number }).processID ?? null;
-}
-
-/** Classes of SQLSTATE that speak of the server or the connection, and not of the statement. */
-const UNAVAILABLE_STATES = /^(08|53|57|58)|^(55P03|40001|40P01)$/;
-const CONNECTION_ERRORS =
-  /Connection terminated|connection timeout|timeout exceeded|Query read timeout|not queryable|ECONNREFUSED|ECONNRESET|EPIPE|ENOENT|ETIMEDOUT|EHOSTUNREACH|ENOTFOUND|EAI_AGAIN/i;
-
-function isConnectionError(error: unknown): boolean {
-  return error instanceof Error && CONNECTION_ERRORS.test(`${(error as NodeJS.ErrnoException).code} ${error.message}`);
-}
-
-function isUnavailable(error: unknown): boolean {
-  const { code } = error as { code?: unknown };
-  return isConnectionError(error) || (typeof code === "string" && code.length === 5 && UNAVAILABLE_STATES.test(code));
 }

@@ -1,3 +1,4 @@
+import { pMapIterable } from "p-map";
 import { cellsOf, suffixes } from "../buckets/cells.ts";
 import { indexPages } from "../buckets/indexes.ts";
 import { BucketsMoved, type Part, readPart } from "../buckets/parts.ts";
@@ -14,6 +15,8 @@ import type { CellRow, ColdStore } from "./store.ts";
 
 /** Cells read in one go, and rows written in one transaction, or fewer when their sketches make up as many bytes. */
 const CELLS_AT_ONCE = 500;
+/** Small buckets read at the same time. */
+const BUCKETS_AT_ONCE = 16;
 const ROWS_AT_ONCE = 10_000;
 const BYTES_AT_ONCE = 8 * 1024 * 1024;
 
@@ -72,8 +75,9 @@ async function exportWindow(
     [rows, bytes] = [[], 0];
   };
   try {
-    for (const start of starts) {
-      for await (const some of rowsOfBucket(client, counter, part, window, start)) {
+    const read = (start: number) => readBucket(client, counter, part, window, start);
+    for await (const { start, chunks } of pMapIterable(starts, read, { concurrency: BUCKETS_AT_ONCE })) {
+      for await (const some of chunks) {
         for (const row of some) bytes += row.sketch?.length ?? 0;
         rows.push(...some);
         if (rows.length >= ROWS_AT_ONCE || bytes >= BYTES_AT_ONCE) await flush();
@@ -94,6 +98,18 @@ async function write({ store, onDiffering }: ExportDependencies, rows: readonly 
   if (rows.length === 0) return;
   const { differing } = await store.insertCells(rows);
   if (differing.length > 0) onDiffering(differing);
+}
+
+/** A bucket's rows in chunks: read already when they are few, so that many small buckets are read at the same time. */
+async function readBucket(client: RedisClient, counter: Counter, part: Part, window: Window, start: number) {
+  const keys = part.partition.window(counter, window);
+  const command = window === counter.windows.at(-1) ? "zcard" : "llen";
+  const [size] = (await readPart(client, counter, part, [[command, keys.index(start)]])) as [number];
+  const chunks = rowsOfBucket(client, counter, part, window, start);
+  if (size > CELLS_AT_ONCE) return { start, chunks };
+  const read: CellRow[][] = [];
+  for await (const some of chunks) read.push(some);
+  return { start, chunks: read };
 }
 
 /** All rows of one bucket: the total, the refused keys together, and every key. */

@@ -14,7 +14,7 @@ import type { Scripts } from "../redis/scripts.ts";
 /** Keys of one slice: the script takes about a millisecond for them. */
 const SLICE = 500;
 /** Buckets deleted at the same time. */
-const AT_ONCE = 8;
+const AT_ONCE = 64;
 const LAYERS: readonly Layer[] = ["base", "corrected"];
 
 export interface ForgetDependencies {

@@ -1,5 +1,6 @@
 import type { Database } from "./database.ts";
 import { indexedBound, indexedOwner } from "./owners.ts";
+import { forEach, IS_KEY } from "./stretches.ts";
 
 /** Buckets of one window that begin in `[from, to)`, ms, of some partitions. */
 export interface ColdSpan {
@@ -21,11 +22,12 @@ interface TotalRow {
   readonly micro: string;
 }
 
-/** The first byte of owners that are keys, and of all that come after them. */
-const [KEY, BEYOND_KEYS] = [Buffer.from("k"), Buffer.from("l")];
-/** In no UTF-8 text, so it sorts after whatever follows a prefix. */
-const LAST_BYTE = Buffer.from([0xff]);
-const OWNER = "coalesce(owner_long, owner) AS owner";
+/** The first byte of owners that are keys. */
+const KEY = Buffer.from("k");
+/** Of the digest that a long owner ends in. */
+const DIGEST_BYTES = 32;
+const FULL = "coalesce(owner_long, owner)";
+const OWNER = `${FULL} AS owner`;
 
 /**
  * Rows of a counter in some spans. One select for each, with its numbers as literals, so that Postgres leaves out the
@@ -48,8 +50,9 @@ export async function sumCold(
   spans: readonly ColdSpan[],
   signal?: AbortSignal,
 ): Promise<Map<string, { count: bigint; micro: bigint }>> {
-  const rows = rowsOf(generation, spans, "owner, owner_long, count, micro", "owner = ANY($1::bytea[])");
-  const text = `SELECT ${OWNER}, sum(count) AS count, sum(micro) AS micro FROM ${rows} GROUP BY owner, owner_long`;
+  const rows = rowsOf(generation, spans, "owner, owner_long, count, micro", "owner = wanted.name");
+  const text = `SELECT ${OWNER}, sum(count) AS count, sum(micro) AS micro FROM ${forEach("$1", rows)}
+    GROUP BY owner, owner_long`;
   const found = await database.query<TotalRow>(text, [owners.map(indexedOwner)], { signal });
   return new Map(
     found.map(({ owner, count, micro }) => [owner.toString("latin1"), { count: BigInt(count), micro: BigInt(micro) }]),
@@ -96,8 +99,6 @@ const toTotal = ({ owner, count, micro }: TotalRow): ColdTotal => ({
   micro: BigInt(micro),
 });
 
-const isKey = `owner >= '\\x${KEY.toString("hex")}' AND owner < '\\x${BEYOND_KEYS.toString("hex")}'`;
-
 /** The keys with the largest totals over all spans, largest first, ties by owner. */
 export async function topCold(
   database: Database,
@@ -106,9 +107,9 @@ export async function topCold(
   { limit, by }: { readonly limit: number; readonly by: "count" | "sum" },
   signal?: AbortSignal,
 ): Promise<ColdTotal[]> {
-  const rows = rowsOf(generation, spans, "owner, owner_long, count, micro", isKey);
+  const rows = rowsOf(generation, spans, "owner, owner_long, count, micro", IS_KEY);
   const text = `SELECT ${OWNER}, sum(count) AS count, sum(micro) AS micro FROM ${rows}
-    GROUP BY found.owner, owner_long ORDER BY ${by === "count" ? 2 : 3} DESC, found.owner LIMIT $1`;
+    GROUP BY found.owner, owner_long ORDER BY ${by === "count" ? 2 : 3} DESC, 1 LIMIT $1`;
   return (await database.query<TotalRow>(text, [limit], { signal })).map(toTotal);
 }
 
@@ -120,14 +121,17 @@ export async function totalsCold(
   { after, limit }: { readonly after: Buffer | null; readonly limit: number },
   signal?: AbortSignal,
 ): Promise<ColdTotal[]> {
-  const rows = rowsOf(generation, spans, "owner, owner_long, count, micro", `${isKey} AND owner > $1`);
+  const rows = rowsOf(generation, spans, "owner, owner_long, count, micro", `${IS_KEY} AND owner > $1`);
   const text = `SELECT ${OWNER}, sum(count) AS count, sum(micro) AS micro FROM ${rows}
     GROUP BY found.owner, owner_long ORDER BY found.owner LIMIT $2`;
   const params = [after === null ? Buffer.alloc(0) : indexedOwner(after), limit];
   return (await database.query<TotalRow>(text, params, { signal })).map(toTotal);
 }
 
-/** Distinct keys (without the owner's first byte) that begin with `prefix` and come after `after`, in the index's order. */
+/**
+ * The first distinct keys (without the owner's first byte) that begin with `prefix` and come after `after`, in no
+ * particular order.
+ */
 export async function keysCold(
   database: Database,
   generation: number,
@@ -135,20 +139,29 @@ export async function keysCold(
   { prefix, after, limit }: { readonly prefix: Buffer; readonly after: Buffer | null; readonly limit: number },
   signal?: AbortSignal,
 ): Promise<Buffer[]> {
-  const from = indexedBound(Buffer.concat([KEY, prefix]));
-  const rows = rowsOf(generation, spans, "owner, owner_long", "owner >= $1 AND owner < $2 AND owner > $3");
-  const text = `SELECT DISTINCT ON (found.owner) ${OWNER} FROM ${rows} ORDER BY found.owner LIMIT $4`;
-  const found: Buffer[] = [];
-  let bound = after === null ? Buffer.alloc(0) : indexedBound(Buffer.concat([KEY, after]));
-  // Long keys that begin like the bound come again, and some have another ending than the prefix asks for.
-  for (;;) {
-    const params = [from, Buffer.concat([from, LAST_BYTE]), bound, limit];
-    const page = (await database.query<{ owner: Buffer }>(text, params, { signal })).map(({ owner }) => owner);
-    for (const key of page.map((owner) => owner.subarray(1))) {
-      const isWanted = key.subarray(0, prefix.length).equals(prefix) && (!after || Buffer.compare(key, after) > 0);
-      if (isWanted) found.push(key);
-    }
-    if (page.length < limit || found.length >= limit) return found;
-    bound = indexedOwner(page.at(-1) as Buffer) as Buffer<ArrayBuffer>;
-  }
+  const first = Buffer.concat([KEY, prefix]);
+  const last = after === null ? Buffer.alloc(0) : Buffer.concat([KEY, after]);
+  const page = async (order: "owner" | "full_owner", from: Buffer, to: Buffer): Promise<Buffer[]> => {
+    const rows = rowsOf(generation, spans, `owner, ${FULL} AS full_owner`, "owner >= $1 AND owner < $2");
+    // The index narrows it down; of long owners, only the full text tells.
+    const text = `SELECT DISTINCT ON (${order}) full_owner FROM ${rows}
+      WHERE full_owner >= $3 AND full_owner < $4 AND full_owner > $5 ORDER BY ${order} LIMIT $6`;
+    const params = [from, endOf(to), first, endOf(first), last, limit];
+    const found = await database.query<{ full_owner: Buffer }>(text, params, { signal });
+    return found.map(({ full_owner }) => full_owner);
+  };
+  const keysOf = (owners: readonly Buffer[]) => owners.map((owner) => owner.subarray(KEY.length));
+  const [beginning, bound] = [indexedBound(first), indexedBound(last)];
+  const owners = await page("owner", Buffer.compare(beginning, bound) > 0 ? beginning : bound, beginning);
+  const end = owners.at(-1);
+  if (!end || owners.length < limit || indexedBound(end) === end) return keysOf(owners);
+  // The page ends among long owners that begin alike, which are in no order in the index: which of them come first?
+  const alike = indexedBound(end);
+  const before = owners.filter((owner) => !owner.subarray(0, alike.length).equals(alike));
+  return keysOf([...before, ...(await page("full_owner", alike, alike))].slice(0, limit));
+}
+
+/** After everything that begins so, be it text or a digest. */
+function endOf(beginning: Buffer): Buffer {
+  return Buffer.concat([beginning, Buffer.alloc(DIGEST_BYTES + 1, 0xff)]);
 }

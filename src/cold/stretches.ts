@@ -4,6 +4,17 @@ const DAY_MS = 86_400_000;
 /** Any number that nobody else's advisory lock uses. */
 const LOCK = 7_240_052;
 
+/** Rows of keys, in the words of the index by bucket, which otherwise is not taken. */
+export const IS_KEY = "substr(owner, 1, 1) = '\\x6b'";
+
+/**
+ * The rows that a query finds for each `wanted.name` of an array of owners. OFFSET keeps Postgres from making a join of
+ * it, for which, without statistics, it would rather read a whole table than look every owner up.
+ */
+export function forEach(owners: string, rows: string): string {
+  return `(SELECT DISTINCT unnest(${owners}::bytea[]) AS name) AS wanted, LATERAL (SELECT * FROM ${rows} OFFSET 0) AS rows`;
+}
+
 /** A table partition: buckets of one window that begin in `[from, to)`, ms. */
 export interface Stretch {
   readonly windowS: number;
@@ -26,16 +37,15 @@ export function tableOf({ windowS, from }: Stretch): string {
   return `cells_${windowS}_${from / DAY_MS}`;
 }
 
-/** Table partitions, oldest first, of one window. */
-export async function listStretches(query: Query, windowMs: number): Promise<Stretch[]> {
-  const windowS = windowMs / 1_000;
+/** All table partitions, oldest first. */
+export async function listStretches(query: Query): Promise<Stretch[]> {
   const rows = await query<{ name: string }>(
-    "SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = 'cells'::regclass",
+    "SELECT relname AS name FROM pg_inherits JOIN pg_class ON oid = inhrelid WHERE inhparent = 'cells'::regclass",
   );
   return rows
     .map(({ name }) => /^cells_(\d+)_(\d+)$/.exec(name))
-    .filter((match) => match !== null && Number(match[1]) === windowS)
-    .map((match) => stretchOf(windowMs, Number(match?.[2]) * DAY_MS))
+    .filter((match) => match !== null)
+    .map(([, windowS, day]) => stretchOf(Number(windowS) * 1_000, Number(day) * DAY_MS))
     .sort((a, b) => a.from - b.from);
 }
 

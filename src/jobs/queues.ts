@@ -27,6 +27,14 @@ const JOB_OPTIONS = {
   removeOnFail: { count: 500 },
 } as const;
 
+/** A worker that has not renewed its lock for so long is taken for dead, and its job given to another, ms. */
+const LOCK_MS = 10_000;
+const STALLED_EVERY_MS = 5_000;
+/** Dying with a job is no fault of the job. */
+const STALLED_MAX = 1_000_000;
+/** The most that a job which nobody finishes keeps others like it away, ms. */
+const ONE_AT_A_TIME_MS = 60_000;
+
 export interface JobsDependencies {
   readonly connections: Connections;
   readonly work: Work;
@@ -60,6 +68,9 @@ export class Jobs {
         connection,
         prefix: JOBS_PREFIX,
         concurrency: name === "export" ? CONCURRENCY : 1,
+        lockDuration: LOCK_MS,
+        stalledInterval: STALLED_EVERY_MS,
+        maxStalledCount: STALLED_MAX,
       });
       worker.on("error", (error) => deps.log.debug({ err: error, queue: name }, "queue"));
       worker.on("failed", (_, error) => this.#told(name, error));
@@ -101,7 +112,8 @@ export class Jobs {
 
   /** One job a partition at a time: a second one would find nothing more to do. */
   async #ask(name: "export" | "forget", partition: number): Promise<void> {
-    await this.#queues[name].add(name, { partition }, { deduplication: { id: `${name}-${partition}` } });
+    const jobId = `${name}-${partition}-${Math.floor(Date.now() / ONE_AT_A_TIME_MS)}`;
+    await this.#queues[name].add(name, { partition }, { jobId, removeOnComplete: true });
   }
 
   #told(name: JobName, error: Error): void {
@@ -109,10 +121,12 @@ export class Jobs {
     this.#deps.log.warn({ err: error, job: name }, "a job failed; it is tried again");
   }
 
-  /** Waits for the jobs under way, then closes everything. */
+  /** Waits for the jobs under way, then closes everything. Without Redis there is nothing to wait for. */
   async stop(): Promise<void> {
     clearInterval(this.#timer);
-    await Promise.allSettled(this.#workers.map((worker) => worker.close()));
+    const isGone = this.#clients[0]?.status !== "ready";
+    if (isGone) for (const client of this.#clients) this.#deps.connections.close(client);
+    await Promise.allSettled(this.#workers.map((worker) => worker.close(isGone)));
     await Promise.allSettled(this.queues.map((queue) => queue.close()));
     for (const client of this.#clients) this.#deps.connections.close(client);
   }

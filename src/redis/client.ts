@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { Cluster, Redis, type RedisOptions } from "ioredis";
 import { ConfigurationError } from "../core/errors.ts";
 
@@ -10,6 +11,19 @@ export type RedisTarget =
 
 /** A command that has no reply after this long, ms, has an unknown outcome. */
 const COMMAND_TIMEOUT_MS = 5_000;
+/** A connection that is not made after this long is given up, ms. */
+const OPEN_MAX_MS = 5_000;
+/** A sentinel that has not answered after this long, ms, is passed over: it may have frozen with its primary. */
+const SENTINEL_TIMEOUT_MS = 1_000;
+/** How long to wait for the nodes of a cluster that do not answer, ms: far below a lease, which must outlive it. */
+const NODES_MAX_MS = 1_000;
+/**
+ * A connection on which nothing has come for so long, although something is asked for, ms, is made anew: a server that
+ * freezes closes none, and another may have taken over. Above the commands' own limit, which says what is unknown.
+ */
+const SILENCE_MAX_MS = 6_000;
+/** BullMQ's own waits take up to ten seconds. */
+const QUEUE_SILENCE_MAX_MS = 15_000;
 const RECONNECT_MAX_MS = 500;
 const SLOTS_REFRESH_MS = 1_000;
 
@@ -37,10 +51,10 @@ const PROMPT: RedisOptions = {
 export type Purpose = "prompt" | "blocking" | "subscriber" | "queue";
 
 const OPTIONS: Record<Purpose, RedisOptions> = {
-  prompt: { ...PROMPT, commandTimeout: COMMAND_TIMEOUT_MS },
-  blocking: { ...PROMPT, blockingTimeout: COMMAND_TIMEOUT_MS },
-  subscriber: { ...PROMPT, enableOfflineQueue: true, maxRetriesPerRequest: null },
-  queue: { ...PROMPT, enableOfflineQueue: true, maxRetriesPerRequest: null },
+  prompt: { ...PROMPT, commandTimeout: COMMAND_TIMEOUT_MS, socketTimeout: SILENCE_MAX_MS },
+  blocking: { ...PROMPT, blockingTimeout: COMMAND_TIMEOUT_MS, socketTimeout: SILENCE_MAX_MS },
+  subscriber: { ...PROMPT, enableOfflineQueue: true, maxRetriesPerRequest: null, socketTimeout: SILENCE_MAX_MS },
+  queue: { ...PROMPT, enableOfflineQueue: true, maxRetriesPerRequest: null, socketTimeout: QUEUE_SILENCE_MAX_MS },
 };
 
 /** `redis://`, `rediss://`, `redis+sentinel://h1,h2/name`, `redis+cluster://h1,h2` → target. */
@@ -59,7 +73,8 @@ export function parseRedisUrl(url: string): RedisTarget {
   if (scheme === "redis+cluster") return { kind: "cluster", nodes, options: auth };
   if (scheme === "redis+sentinel") {
     if (!path) throw new ConfigurationError(["REDIS_URL: redis+sentinel://h1,h2/name lacks the name of the primary"]);
-    return { kind: "single", options: { ...auth, sentinels: nodes, name: path } };
+    const sentinel = { sentinels: nodes, name: path, sentinelCommandTimeout: SENTINEL_TIMEOUT_MS };
+    return { kind: "single", options: { ...auth, ...sentinel } };
   }
   if (nodes.length > 1) {
     throw new ConfigurationError(["REDIS_URL: several hosts need redis+sentinel:// or redis+cluster://"]);
@@ -85,11 +100,27 @@ function parseHost(text: string, defaultPort: number): { host: string; port: num
 
 /**
  * Nodes of a cluster are connected on their first command, and commands that come meanwhile would fail, since nothing
- * waits in a queue.
+ * waits in a queue. One that is dead or frozen must not keep the partitions of the others from going on.
  */
 async function connectNodes(cluster: Cluster): Promise<void> {
   const waiting = cluster.nodes("all").filter(({ status }) => status === "wait");
-  await Promise.all(waiting.map((node) => node.connect()));
+  const connected = Promise.allSettled(waiting.map((node) => node.connect()));
+  await Promise.race([connected, delay(NODES_MAX_MS, undefined, { ref: false })]);
+}
+
+/**
+ * ioredis's own promise is never settled when the cluster was down as the connection was made: its client connects
+ * again then, and only tells by an event that it has.
+ */
+async function connect(client: RedisClient): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const made = new Promise<void>((resolve, reject) => {
+    const fail = () => reject(new Error(`Connection is closed: it was not made within ${OPEN_MAX_MS} ms`));
+    timer = setTimeout(fail, OPEN_MAX_MS);
+    client.once("ready", resolve);
+    client.connect().catch(reject);
+  });
+  await made.finally(() => clearTimeout(timer));
 }
 
 /** Makes the connections of a process and closes them all. */
@@ -113,7 +144,7 @@ export class Connections {
     client.on("error", this.#onError);
     this.#open.add(client);
     try {
-      await client.connect();
+      await connect(client);
       if (client instanceof Cluster) await connectNodes(client);
     } catch (error) {
       this.close(client);

@@ -25,9 +25,12 @@ export function isFatalReply(error: unknown): boolean {
   return !TRANSIENT.some((prefix) => error.message.startsWith(prefix));
 }
 
-/** Names and texts of errors that say nothing of the command, only that it got no reply. */
+/**
+ * Texts of errors that say nothing of the command, only that it got no reply. Too many redirections: its keys are
+ * spread over two nodes of a cluster, since their slot is moving, and neither could execute it.
+ */
 const CONNECTION =
-  /^(Connection is closed|Command timed out|Stream isn't writeable|Reached the max retries|Failed to refresh slots|None of startup nodes|Cluster isn't ready)|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOENT/;
+  /^(Too many Cluster redirections|Connection is closed|Command timed out|Stream isn't writeable|Reached the max retries|Failed to refresh slots|None of startup nodes|Cluster isn't ready)|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOENT/;
 
 /** Whether an error means that Redis could not be asked, or does not answer just now. */
 export function isUnavailable(error: unknown): boolean {

@@ -10,6 +10,7 @@ import { dropFamilies } from "../redis/commands/drop.ts";
 import { noteTakeOver, type Suspect } from "../redis/commands/take-over.ts";
 import type { PartitionKeys } from "../redis/keys.ts";
 import type { Scripts } from "../redis/scripts.ts";
+import { timeAt } from "../redis/time.ts";
 import { Admission } from "./admission.ts";
 import { Dedupe } from "./dedupe.ts";
 import { ensureGroup, type ReceivedEntry, readNew, readPending } from "./entries.ts";
@@ -139,8 +140,7 @@ export class PartitionOwner {
   }
 
   async #dropByTime(): Promise<void> {
-    const [seconds] = await this.#deps.client.time();
-    await this.#dropExpired(Number(seconds) * 1000);
+    await this.#dropExpired(await timeAt(this.#deps.client, this.#deps.partition.stream));
   }
 
   /** Applies everything that was delivered and not acknowledged. */

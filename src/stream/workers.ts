@@ -4,7 +4,7 @@ import type { CounterRegistry } from "../counters/registry.ts";
 import type { Logger } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
 import type { Connections, RedisClient } from "../redis/client.ts";
-import { acquireLease, releaseLease, tick } from "../redis/commands/lease.ts";
+import { acquireLease, releaseLease, type TickingCounter, tick } from "../redis/commands/lease.ts";
 import { isFatalReply } from "../redis/failures.ts";
 import type { PartitionKeys } from "../redis/keys.ts";
 import type { Scripts } from "../redis/scripts.ts";
@@ -40,6 +40,8 @@ export class Workers {
   /** Of the partitions that are owned now: how to end the ownership. */
   readonly #owned = new Map<PartitionKeys, AbortController>();
   readonly #blocking = new Set<RedisClient>();
+  /** Partitions with a heartbeat under way. */
+  readonly #ticking = new Set<PartitionKeys>();
   /** Entries missing as last told, so that an alarm is raised once and not every second. */
   readonly #missing = new Map<PartitionKeys, number>();
   readonly #loops: Promise<void>[] = [];
@@ -103,32 +105,39 @@ export class Workers {
 
   async #tickLoop(): Promise<void> {
     while (!this.#stopping.signal.aborted) {
-      try {
-        await this.#tickAll();
-      } catch (error) {
-        this.#deps.log.warn({ err: error }, "cannot tick");
-      }
+      if (this.#owned.size > 0) await this.#tickAll();
       await this.#pause(TICK_MS);
     }
   }
 
+  /** Does not wait for the heartbeats: a node that does not answer would hold those of the others' partitions up. */
   async #tickAll(): Promise<void> {
-    if (this.#owned.size === 0) return;
-    const { client, scripts, partitions, registry, metrics, log } = this.#deps;
+    const { client, partitions, registry, log } = this.#deps;
     const counters = await tickingCounters(client, partitions, registry.current.counters);
-    await Promise.all(
-      [...this.#owned].map(async ([partition, ownership]) => {
-        const outcome = await tick(client, scripts, partition, this.#token, counters);
-        if (outcome.kind === "lost") return ownership.abort();
-        const labels = { partition: String(partition.partition) };
-        metrics.waiting.set(labels, outcome.waiting);
-        metrics.missing.set(labels, outcome.missing);
-        const told = this.#missing.get(partition) ?? 0;
-        this.#missing.set(partition, outcome.missing);
-        if (outcome.missing !== told)
-          log.error({ ...labels, missing: outcome.missing }, "ALARM: stream entries are missing");
-      }),
-    );
+    for (const [partition, ownership] of this.#owned) {
+      if (this.#ticking.has(partition)) continue;
+      this.#ticking.add(partition);
+      this.#tick(partition, ownership, counters)
+        .catch((error) => log.warn({ err: error, partition: partition.partition }, "cannot tick"))
+        .finally(() => this.#ticking.delete(partition));
+    }
+  }
+
+  async #tick(
+    partition: PartitionKeys,
+    ownership: AbortController,
+    counters: readonly TickingCounter[],
+  ): Promise<void> {
+    const { client, scripts, metrics, log } = this.#deps;
+    const outcome = await tick(client, scripts, partition, this.#token, counters);
+    if (outcome.kind === "lost") return ownership.abort();
+    const labels = { partition: String(partition.partition) };
+    metrics.waiting.set(labels, outcome.waiting);
+    metrics.missing.set(labels, outcome.missing);
+    const told = this.#missing.get(partition) ?? 0;
+    this.#missing.set(partition, outcome.missing);
+    if (outcome.missing !== told)
+      log.error({ ...labels, missing: outcome.missing }, "ALARM: stream entries are missing");
   }
 
   /** Reads nothing new, finishes the batches under way, gives the leases back. Never throws. */

@@ -134,7 +134,7 @@ describeOnDatabases((startDatabase) => {
     return steps;
   };
 
-  test("an export that dies at any step loses nothing and doubles nothing", async () => {
+  test("an export that dies at any step loses nothing and doubles nothing", { timeout: 300_000 }, async () => {
     const steps = await killEverywhere(
       (work) => work.exportPartition(0),
       () => workOf(null).exportPartition(0),
@@ -142,7 +142,7 @@ describeOnDatabases((startDatabase) => {
     expect(steps).toBeGreaterThan(20);
   });
 
-  test("so it is for leaving Redis", async () => {
+  test("so it is for leaving Redis", { timeout: 300_000 }, async () => {
     const steps = await killEverywhere(
       async (work) => {
         await workOf(null).exportPartition(0);

@@ -1,13 +1,11 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
+import type { ChildProcess } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis } from "ioredis";
 import { vi } from "vitest";
-import { childEnvironment, defaultCacheDir, searchPath } from "../../src/redis/embedded/environment.ts";
-import { locateRedis } from "../../src/redis/embedded/locate.ts";
 import { freePort } from "./ports.ts";
+import { end, spawnRedis } from "./redis-process.ts";
 
 const SLOTS = 16_384;
 
@@ -90,27 +88,14 @@ async function startNode(directory: string, port: number): Promise<ClusterNode> 
   return { port, process, client };
 }
 
-async function spawnNode(directory: string, port: number): Promise<ChildProcess> {
-  const binary = await locateRedis({ path: searchPath(), cacheDir: defaultCacheDir() });
-  const options = {
+function spawnNode(directory: string, port: number): Promise<ChildProcess> {
+  return spawnRedis([], {
     port,
-    bind: "127.0.0.1",
     dir: directory,
     "cluster-enabled": "yes",
     "cluster-config-file": `nodes-${port}.conf`,
     "cluster-node-timeout": 2_000,
-    dbfilename: `${port}.rdb`,
-    appendonly: "yes",
-    appenddirname: `aof-${port}`,
-    save: "",
-    "maxmemory-policy": "noeviction",
-    "repl-diskless-sync-delay": 0,
-  };
-  return spawn(
-    binary.command,
-    Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]),
-    { stdio: "ignore", env: childEnvironment(binary.libraryPath) },
-  );
+  });
 }
 
 /** The cluster bus takes the port 10,000 above, so ports are chosen where that exists. */
@@ -121,10 +106,4 @@ async function freePorts(count: number): Promise<number[]> {
     if (port < 55_000 && !ports.includes(port)) ports.push(port);
   }
   return ports;
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  child.kill("SIGKILL");
-  await once(child, "exit");
 }

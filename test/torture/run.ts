@@ -117,7 +117,7 @@ async function live({ plan, redis, database, proxy, fleet, applyDigest, violatio
   await beside;
   say("healed; draining");
   await untilReady(fleet.members);
-  const drained = () => drain(redis.client, partitions, plan.stallMs);
+  const drained = () => drain(redis.client, partitions, database !== null, plan.stallMs);
   await drained();
   say("drained; comparing");
 

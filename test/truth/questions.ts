@@ -1,3 +1,5 @@
+import { setTimeout as pause } from "node:timers/promises";
+
 /** A lookup, in the form that `POST /v1/query` takes. */
 export interface Question {
   readonly counter: string;
@@ -37,6 +39,10 @@ export interface Answer extends Numbers {
 const BATCH_COST_MAX = 1_000;
 const COSTS: Readonly<Record<Question["feed"], number>> = { value: 1, series: 25, top: 2 };
 
+/** How often the same is asked again that cannot be answered just now, and the pause before it, ms. */
+const RETRIES_MAX = 30;
+const RETRY_MS = 1_000;
+
 /** The answers, in the order of the questions; throws on any that is a problem. */
 export async function askAll(baseUrl: string, questions: readonly Question[]): Promise<Answer[]> {
   const answers: Answer[] = [];
@@ -59,17 +65,34 @@ function batchesOf(questions: readonly Question[]): Question[][] {
 }
 
 export async function askBatch(baseUrl: string, queries: readonly Question[]): Promise<Answer[]> {
-  const { results } = await request<{ results: Answer[] }>(`${baseUrl}/v1/query`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ queries }),
-  });
+  const results = await askedAgain(
+    () => postQueries(baseUrl, queries),
+    (answers) => answers.some((answer) => "status" in answer && answer.status === 503),
+  );
   if (results.length !== queries.length) throw new Error(`${results.length} results for ${queries.length} queries`);
   for (const [i, answer] of results.entries()) {
     if (typeof answer.counter === "string") continue;
     throw new Error(`${JSON.stringify(queries[i])} was answered with ${JSON.stringify(answer)}`);
   }
   return results;
+}
+
+async function postQueries(baseUrl: string, queries: readonly Question[]): Promise<Answer[]> {
+  const { results } = await request<{ results: Answer[] }>(`${baseUrl}/v1/query`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ queries }),
+  });
+  return results;
+}
+
+/** A failover is answered 503 while it lasts, and nodes of a cluster that get no time to run are taken for dead. */
+async function askedAgain<T>(ask: () => Promise<T>, isUnavailable: (result: T) => boolean): Promise<T> {
+  for (let retry = 0; ; retry++) {
+    const result = await ask();
+    if (!isUnavailable(result) || retry === RETRIES_MAX) return result;
+    await pause(RETRY_MS);
+  }
 }
 
 /** The same lookup over its own path. */
@@ -99,7 +122,10 @@ export async function listKeys(baseUrl: string, counter: string, prefix = "", li
 }
 
 async function request<T>(url: string, init?: RequestInit): Promise<T> {
-  const response = await fetch(url, init);
+  const response = await askedAgain(
+    () => fetch(url, init),
+    ({ status }) => status === 503,
+  );
   const text = await response.text();
   if (response.status !== 200) throw new Error(`${init?.method ?? "GET"} ${url}: ${response.status} ${text}`);
   return JSON.parse(text) as T;

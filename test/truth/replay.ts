@@ -14,7 +14,7 @@ export function noOutcomes(): Outcomes {
   return { accepted: 0, applied: 0, duplicates: 0, late: 0, dead: 0, rejected: [] };
 }
 
-/** Retries of one request that is refused because of load. */
+/** Retries of one request that is refused because of load, or not applied in the time that a request waits. */
 const RETRIES_MAX = 30;
 
 export function batchesOf(lines: readonly string[], size: number): string[][] {
@@ -31,7 +31,8 @@ export async function postBatch(baseUrl: string, lines: readonly string[]): Prom
     });
     const text = await response.text();
     if (response.status === 200) return JSON.parse(text) as Outcomes;
-    const isBusy = response.status === 429 || response.status === 503;
+    // 202: queued and not applied yet. The same ids again come back as duplicates, once they are.
+    const isBusy = [202, 429, 503].includes(response.status);
     if (!isBusy || retry === RETRIES_MAX) throw new Error(`a batch was answered with ${response.status}: ${text}`);
     await pause(1_000 * Number(response.headers.get("retry-after") ?? 1));
   }

@@ -2,9 +2,9 @@ import type { Counter } from "../../core/counter.ts";
 import { decodeKey } from "../../core/key.ts";
 import { QUERIES_MAX, TIME_MAX_MS } from "../../core/limits.ts";
 import { formatTime } from "../../core/time.ts";
+import type { Json, Service, ValueQuery } from "../service.ts";
 import type { Owner } from "./expected.ts";
 import type { ExpectedNumbers, Report } from "./report.ts";
-import type { Json, Service, ValueQuery } from "./service.ts";
 
 /** Requests of lookups in flight. */
 const REQUESTS_IN_FLIGHT = 4;

@@ -1,6 +1,6 @@
 import { showCount, showSum, toMicro } from "../../core/decimal.ts";
 import { isObject } from "../../core/event.ts";
-import type { Json } from "./service.ts";
+import type { Json } from "../service.ts";
 
 /** Differences that are printed one by one; all are counted. */
 export const DIFFERENCES_SHOWN = 50;

@@ -2,10 +2,10 @@ import { findInputs, type Input, readLines } from "../replay/input.ts";
 import { type CliIo, CommandFailure } from "../replay/io.ts";
 import { createProgress, type Progress } from "../replay/progress.ts";
 import { parseServiceUrl } from "../replay/url.ts";
+import { Service } from "../service.ts";
 import { compareCounter } from "./compare.ts";
 import { Recount } from "./recount.ts";
 import { DIFFERENCES_SHOWN, Report } from "./report.ts";
-import { Service } from "./service.ts";
 
 export interface VerifyOptions {
   /** `-` is standard input. */

@@ -1,16 +1,16 @@
-import { type Counter, CounterInput, compileCounter } from "../../core/counter.ts";
-import { parseCounter } from "../../core/counter-parse.ts";
-import { isObject } from "../../core/event.ts";
-import { KEYS_LIMIT_MAX } from "../../core/limits.ts";
-import { retryDelay } from "../replay/backoff.ts";
-import { type CliIo, CommandFailure } from "../replay/io.ts";
-import { networkReason } from "../replay/url.ts";
+import { type Counter, CounterInput, compileCounter } from "../core/counter.ts";
+import { parseCounter } from "../core/counter-parse.ts";
+import { isObject } from "../core/event.ts";
+import { KEYS_LIMIT_MAX } from "../core/limits.ts";
+import { retryDelay } from "./replay/backoff.ts";
+import { type CliIo, CommandFailure } from "./replay/io.ts";
+import { networkReason } from "./replay/url.ts";
 
 const TRIES = 5;
 const REQUEST_TIMEOUT_MS = 60_000;
 const RETRYABLE = new Set([429, 503]);
 
-/** One element of `POST /v1/query`. */
+/** Elements of `POST /v1/query`. */
 export interface ValueQuery {
   readonly counter: string;
   readonly feed: "value";
@@ -21,9 +21,20 @@ export interface ValueQuery {
   readonly to?: string;
 }
 
+export interface SeriesQuery {
+  readonly counter: string;
+  readonly feed: "series";
+  readonly window: string;
+  readonly key?: readonly string[];
+  readonly other?: true;
+  /** Epoch milliseconds. */
+  readonly from: number;
+  readonly to: number;
+}
+
 export type Json = Readonly<Record<string, unknown>>;
 
-/** The lookups that a recount is compared with. */
+/** The lookups of a running service. */
 export class Service {
   readonly #url: string;
   readonly #io: Pick<CliIo, "fetch" | "clock" | "signal">;
@@ -61,7 +72,7 @@ export class Service {
     return this.#request(`/v1/counters/${counter}/series?${new URLSearchParams(query)}`);
   }
 
-  async query(queries: readonly ValueQuery[]): Promise<Json[]> {
+  async query(queries: readonly (ValueQuery | SeriesQuery)[]): Promise<Json[]> {
     const { results } = await this.#request("/v1/query", { queries });
     if (Array.isArray(results) && results.length === queries.length) return results as Json[];
     throw new CommandFailure(`${this.#url}/v1/query did not give one result for each query`);

@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { startApp } from "../src/app.ts";
-import { loadConfig } from "../src/config.ts";
-import type { CounterDefinition } from "../src/core/counter.ts";
-import { parseCounter } from "../src/core/counter-parse.ts";
-import { createLogger } from "../src/log.ts";
-import { partitionKeys } from "../src/redis/keys.ts";
-import { call } from "./support/app.ts";
-import { startTestCluster, type TestCluster } from "./support/cluster.ts";
+import { startApp } from "../../src/app.ts";
+import { loadConfig } from "../../src/config.ts";
+import type { CounterDefinition } from "../../src/core/counter.ts";
+import { parseCounter } from "../../src/core/counter-parse.ts";
+import { createLogger } from "../../src/log.ts";
+import { partitionKeys } from "../../src/redis/keys.ts";
+import { call } from "../support/app.ts";
+import { startTestCluster, type TestCluster } from "../support/cluster.ts";
 
 /** A Redis Cluster of three primaries, eight partitions spread over them. */
 
