@@ -11,6 +11,9 @@ import { ColdUnavailable, Database } from "../../src/cold/database.ts";
 
 const WRITER = fileURLToPath(new URL("./writer.ts", import.meta.url));
 
+/** A busy machine takes its time. */
+const POLL = { timeout: 30_000 };
+
 let dataDir: string;
 let database: Database;
 beforeAll(async () => {
@@ -35,7 +38,7 @@ test("the session ends, which ends its thread: unavailable, and then available a
   intruder.resume();
   // No message of the protocol begins with that byte.
   intruder.end(Buffer.from([0xff, 0, 0, 0, 4]));
-  await expect.poll(() => database.failure).toMatchObject({ message: "invalid frontend message type 255" });
+  await expect.poll(() => database.failure, POLL).toMatchObject({ message: "invalid frontend message type 255" });
   expect(await database.query("SELECT n FROM kept")).toEqual([{ n: 1 }]);
   expect(database.failure).toBeNull();
   expect((await readdir(dataDir)).filter((name) => name.startsWith("tallymark-pg-"))).toHaveLength(1);

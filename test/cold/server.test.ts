@@ -7,6 +7,9 @@ import { findPostgres, startTestPostgres, type TestPostgres } from "../support/p
 
 /** What only a server does: cancel a statement, end sessions, go away and come back, serve several processes. */
 
+/** A busy machine takes its time. */
+const POLL = { timeout: 30_000 };
+
 const bin = await findPostgres();
 
 describe.skipIf(!bin)(bin ? "Postgres" : "Postgres: no server is installed", () => {
@@ -28,11 +31,11 @@ describe.skipIf(!bin)(bin ? "Postgres" : "Postgres: no server is installed", () 
 
   test("a statement that nobody waits for any more is cancelled", async () => {
     const leaving = new AbortController();
-    const sleeping = database.query("SELECT pg_sleep(9)", [], { signal: leaving.signal });
-    await expect.poll(running).toHaveLength(1);
+    const sleeping = database.query("SELECT pg_sleep(60)", [], { signal: leaving.signal });
+    await expect.poll(running, POLL).toHaveLength(1);
     leaving.abort();
     await expect(sleeping).rejects.toMatchObject({ name: "AbortError" });
-    await expect.poll(running).toHaveLength(0);
+    await expect.poll(running, POLL).toHaveLength(0);
     expect(database.failure).toBeNull();
   });
 
@@ -63,9 +66,9 @@ describe.skipIf(!bin)(bin ? "Postgres" : "Postgres: no server is installed", () 
 
   test("the server is killed and started again: unavailable meanwhile, for whoever was connected and whoever was not", async () => {
     const newcomer = new Database({ url: server.url, dataDir });
-    const interrupted = database.query("SELECT pg_sleep(9)");
+    const interrupted = database.query("SELECT pg_sleep(60)");
     interrupted.catch(() => {});
-    await expect.poll(running).toHaveLength(1);
+    await expect.poll(running, POLL).toHaveLength(1);
     await server.kill();
     await expect(interrupted).rejects.toBeInstanceOf(ColdUnavailable);
     for (const either of [database, newcomer]) {

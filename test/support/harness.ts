@@ -9,7 +9,7 @@ import { CounterRegistry } from "../../src/counters/registry.ts";
 import { Producer, shareOut } from "../../src/ingest/producer.ts";
 import { createLogger } from "../../src/log.ts";
 import { Metrics } from "../../src/metrics.ts";
-import { Lookups } from "../../src/query/lookups.ts";
+import { Lookups, type LookupsDependencies } from "../../src/query/lookups.ts";
 import type { RedisClient } from "../../src/redis/client.ts";
 import { acquireLease } from "../../src/redis/commands/lease.ts";
 import { type PartitionKeys, partitionKeys } from "../../src/redis/keys.ts";
@@ -41,6 +41,7 @@ export class Harness {
   readonly registry: CounterRegistry;
   readonly scripts: Scripts;
   readonly lookups: Lookups;
+  readonly lookupsDependencies: LookupsDependencies;
   readonly #redis: TestRedis;
   readonly #producer: Producer;
   readonly #horizonMs: number;
@@ -63,7 +64,8 @@ export class Harness {
     this.scripts = scripts;
     this.#horizonMs = horizonMs;
     this.#producer = new Producer(client, null);
-    this.lookups = new Lookups({ client, partitions, isCluster: false, cold, now: () => Date.now() });
+    this.lookupsDependencies = { client, partitions, isCluster: false, cold, now: () => Date.now() };
+    this.lookups = new Lookups(this.lookupsDependencies);
   }
 
   /** An empty deployment on the test file's Redis. */
