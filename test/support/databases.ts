@@ -16,8 +16,10 @@ const DATABASES = [
 ];
 
 /** Runs a suite on every database. */
-export function describeOnDatabases(suite: (start: () => Promise<TestDatabase>) => void): void {
+export function describeOnDatabases(suite: (start: () => Promise<TestDatabase>, isEmbedded: boolean) => void): void {
   for (const { name, isThere, start } of DATABASES) {
-    describe.skipIf(!isThere)(isThere ? name : `${name}: no server is installed`, () => suite(start));
+    describe.skipIf(!isThere)(isThere ? name : `${name}: no server is installed`, () =>
+      suite(start, name === "PGlite"),
+    );
   }
 }
