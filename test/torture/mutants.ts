@@ -13,7 +13,7 @@ const SINGLE = { duplicates: 0, resends: 0, bad: 0, waiting: 0, lates: false };
 
 function directed(plan: Partial<Plan>): Plan {
   return {
-    ...shortPlan(1, 3_000),
+    ...shortPlan(1, 5_000),
     rate: 400,
     traffic: SINGLE,
     sideTraffic: false,
@@ -37,7 +37,7 @@ const FENCE_PLAN: Partial<Plan> = {
   env: { TALLYMARK_DEDUPE_HORIZON: "1s" },
   kinds: ["script delivered late"],
   // Long enough for ids to come and be forgotten while a script is on its way.
-  events: 5_000,
+  events: 7_000,
 };
 
 /** The settings of the fence's mutant with the fence in place: without it, the mutant would prove nothing. */

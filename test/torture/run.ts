@@ -25,8 +25,8 @@ import { until } from "./wait.ts";
 const PARTITIONS = 4;
 /** How long processes may take to start on a busy machine, ms. */
 const READY_MAX_MS = 60_000;
-/** Requests that are answered before any worker lives: what is queued then must be counted, too. */
-const QUEUED_FIRST = 10;
+/** Events that are queued before any worker lives: they must be counted, too. */
+const QUEUED_FIRST = 1_000;
 
 export interface Result {
   readonly plan: Plan;
@@ -103,13 +103,15 @@ async function live({ plan, redis, database, proxy, fleet, applyDigest, violatio
   const kinds = plan.kinds.filter((kind) => database !== null || !needsDatabase(kind));
   const conductor = new Conductor(world, { ...plan, kinds }, say);
 
-  let isSent = false;
   const { events, rate, timeoutMs } = plan;
-  const sending = sendAll({ generator, ledger, ingest, events, rate, timeoutMs }).finally(() => {
+  const toSend = { generator, ledger, ingest, rate, timeoutMs };
+  await sendAll({ ...toSend, events: QUEUED_FIRST });
+  await startMembers([...workers, ...fleet.withRole("jobs")]);
+  // Only now: faults that are to meet traffic begin with it, however long the processes took to start.
+  let isSent = false;
+  const sending = sendAll({ ...toSend, events: events - QUEUED_FIRST }).finally(() => {
     isSent = true;
   });
-  await until(async () => isSent || ledger.counts.answered >= QUEUED_FIRST, READY_MAX_MS);
-  await startMembers([...workers, ...fleet.withRole("jobs")]);
   const over = new AbortController();
   const beside = plan.sideTraffic ? side.run(over.signal) : Promise.resolve();
   await Promise.all([sending, conductor.run(() => isSent && conductor.total >= plan.faults)]);
