@@ -72,7 +72,20 @@ export class Service {
     return this.#request(`/v1/counters/${counter}/series?${new URLSearchParams(query)}`);
   }
 
+  /** Answers of those that failed for a passing reason are asked for again, alone. */
   async query(queries: readonly (ValueQuery | SeriesQuery)[]): Promise<Json[]> {
+    const results = await this.#queryOnce(queries);
+    for (let attempt = 1; attempt < TRIES; attempt++) {
+      const failed = [...results.keys()].filter((i) => RETRYABLE.has(results[i]?.status as number));
+      if (failed.length === 0) break;
+      await this.#io.clock.sleep(retryDelay(attempt, null, this.#io.clock.now()), this.#io.signal);
+      const again = await this.#queryOnce(failed.map((i) => queries[i] as ValueQuery | SeriesQuery));
+      for (const [n, i] of failed.entries()) results[i] = again[n] as Json;
+    }
+    return results;
+  }
+
+  async #queryOnce(queries: readonly (ValueQuery | SeriesQuery)[]): Promise<Json[]> {
     const { results } = await this.#request("/v1/query", { queries });
     if (Array.isArray(results) && results.length === queries.length) return results as Json[];
     throw new CommandFailure(`${this.#url}/v1/query did not give one result for each query`);

@@ -1,8 +1,9 @@
 import { Command } from "commander";
 import { abortOnInterrupt, EXIT_INTERRUPTED, exitCodeOf, processIo } from "../replay/io.ts";
 import { defaultServiceUrl } from "../replay/url.ts";
-import { type ExportOptions, runExport } from "./export.ts";
+import { runExport } from "./export.ts";
 import { FORMATS } from "./formats.ts";
+import type { ExportOptions } from "./options.ts";
 
 export function exportCommand(): Command {
   return new Command("export")
