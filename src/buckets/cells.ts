@@ -1,7 +1,7 @@
 import type { Counter } from "../core/counter.ts";
 import type { Range, Window } from "../core/window.ts";
 import type { RedisClient } from "../redis/client.ts";
-import { CELL_FIELDS, type CellOwner } from "../redis/keys.ts";
+import { CELL_FIELDS, type CellOwner, type WindowKeys } from "../redis/keys.ts";
 import { type Part, readPart, windowKeys } from "./parts.ts";
 import type { Command } from "./pipeline.ts";
 
@@ -87,15 +87,19 @@ function chunkReads(part: Part, counter: Counter, owner: CellOwner, range: Range
     const first = start;
     const fields: string[] = [];
     for (; start < to && keys.chunk(start) === chunk; start += window.ms) {
-      const field = keys.field(start);
-      for (const suffix of suffixes(counter)) fields.push(field + suffix);
+      fields.push(...cellFields(counter, keys, start));
     }
     reads.push({ command: ["hmget", keys.cells(chunk, owner), ...fields], start: first, window });
   }
   return reads;
 }
 
-export function suffixes(counter: Counter): readonly string[] {
+/** Fields of a bucket's cell in its chunk's hash, in the order in which `cellsOf` takes their values. */
+export function cellFields(counter: Counter, keys: WindowKeys, start: number): string[] {
+  return suffixes(counter).map((suffix) => keys.field(start) + suffix);
+}
+
+function suffixes(counter: Counter): readonly string[] {
   const { count, units, micros, carries } = CELL_FIELDS;
   return counter.sum ? [count, units, micros, carries] : [count];
 }

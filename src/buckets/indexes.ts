@@ -1,4 +1,4 @@
-import type { Counter } from "../core/counter.ts";
+import { type Counter, widestOf } from "../core/counter.ts";
 import type { Window } from "../core/window.ts";
 import type { RedisClient } from "../redis/client.ts";
 import { type Part, readPart, windowKeys } from "./parts.ts";
@@ -6,8 +6,6 @@ import type { Command } from "./pipeline.ts";
 
 /** Members read by one command: about a millisecond of Redis. */
 const PAGE = 5_000;
-
-const widestOf = (counter: Counter): Window => counter.windows.at(-1) as Window;
 
 /** Every key with a cell in any bucket of the part. */
 export async function readIndexedKeys(client: RedisClient, counter: Counter, part: Part): Promise<Set<string>> {

@@ -1,10 +1,11 @@
-import type { Counter } from "../core/counter.ts";
+import { marksOf } from "../buckets/parts.ts";
+import { type Holding, readCounterState } from "../buckets/state.ts";
+import { type Counter, widestOf } from "../core/counter.ts";
 import { parseDuration } from "../core/duration.ts";
 import { bucketStart, type Window } from "../core/window.ts";
 import type { RedisClient } from "../redis/client.ts";
-import { parseClock } from "../redis/commands/apply.ts";
-import { advanceMark, type Marks, parseMarks } from "../redis/commands/marks.ts";
-import { admissionKey, admissionsKey, marksField, type PartitionKeys } from "../redis/keys.ts";
+import { advanceMark, type Marks } from "../redis/commands/marks.ts";
+import { admissionKey, admissionsKey, type PartitionKeys } from "../redis/keys.ts";
 import type { Scripts } from "../redis/scripts.ts";
 import type { ColdStore } from "./store.ts";
 
@@ -20,19 +21,16 @@ export interface CompactDependencies {
  * readers then take the wider ones. Also lets go what only the widest window needs, see `forgetAdmissions`.
  */
 export async function compact(deps: CompactDependencies, counter: Counter): Promise<void> {
-  const clocks = await Promise.all(
-    deps.partitions.map(({ clocks }) => deps.client.hget(clocks, String(counter.generation))),
-  );
+  const { time, holdings } = await readCounterState(deps.client, deps.partitions, counter);
   // A partition without a clock would still take any event.
-  if (clocks.includes(null)) return;
-  const watermark = Math.min(...clocks.map((text) => parseClock(text as string).clock));
-  const marks = await Promise.all(counter.windows.map((window) => slowestMarks(deps, counter, window)));
+  if (!time || time.closed === Number.NEGATIVE_INFINITY) return;
+  const marks = counter.windows.map((window) => slowestMarks(counter, holdings, window));
   for (const [w, window] of counter.windows.entries()) {
     const keep = counter.definition.coldKeep?.[window.label];
     if (keep === undefined) continue;
     // Aligned to the next wider window, whose buckets take over from there.
     const unit = counter.windows[w + 1] ?? window;
-    const past = watermark - (parseDuration(keep) as number);
+    const past = time.watermark - (parseDuration(keep) as number);
     const covered = marks.slice(w + 1).map(({ exported }) => exported);
     const gone = bucketStart(Math.max(0, Math.min(past, (marks[w] as Marks).hot, ...covered)), unit.ms);
     await letGo(deps, counter, window, gone);
@@ -41,9 +39,8 @@ export async function compact(deps: CompactDependencies, counter: Counter): Prom
 }
 
 /** The marks that every partition has reached. */
-async function slowestMarks({ client, partitions }: CompactDependencies, counter: Counter, window: Window) {
-  const field = marksField(counter, window);
-  const all = await Promise.all(partitions.map(async ({ cold }) => parseMarks(await client.hget(cold, field))));
+function slowestMarks(counter: Counter, holdings: readonly Holding[], window: Window): Marks {
+  const all = holdings.map((holding) => marksOf(counter, holding, { window }));
   const least = (name: keyof Marks) => Math.min(...all.map((marks) => marks[name]));
   return { exported: least("exported"), hot: least("hot"), gone: least("gone") };
 }
@@ -66,9 +63,8 @@ const FULL_KEPT_SECONDS = 30 * 86_400;
  * ask for them; while a set has room, asking anew gives the same answers. A full one would not, so it stays for a while.
  */
 async function forgetAdmissions({ client }: CompactDependencies, counter: Counter, hot: number): Promise<void> {
-  const widest = counter.windows.at(-1) as Window;
   const names = admissionsKey(counter);
-  for (const start of await client.zrangebyscore(names, "-inf", hot - widest.ms)) {
+  for (const start of await client.zrangebyscore(names, "-inf", hot - widestOf(counter).ms)) {
     const set = admissionKey(counter, Number(start));
     if ((await client.scard(set)) >= counter.keysMax) await client.expire(set, FULL_KEPT_SECONDS, "NX");
     else await client.unlink(set);

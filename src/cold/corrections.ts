@@ -1,11 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { unpack } from "msgpackr/unpack";
 import { pipelined } from "../buckets/pipeline.ts";
+import { type Holding, readCounterState } from "../buckets/state.ts";
 import type { Counter } from "../core/counter.ts";
 import { bucketStart } from "../core/window.ts";
 import type { CounterRegistry } from "../counters/registry.ts";
-import { type Marks, parseMarks } from "../redis/commands/marks.ts";
-import { marksField, type PartitionKeys } from "../redis/keys.ts";
+import type { Marks } from "../redis/commands/marks.ts";
+import type { PartitionKeys } from "../redis/keys.ts";
 import { type ExportDependencies, withoutCache } from "./export.ts";
 import type { CellRow } from "./store.ts";
 
@@ -90,15 +91,15 @@ interface Target {
 
 async function targetOf(
   { registry, client }: CorrectionDependencies,
-  { cold }: PartitionKeys,
+  partition: PartitionKeys,
   generation: number,
 ): Promise<Target | null> {
   const find = () => registry.current.counters.find((counter) => counter.generation === generation);
   if (!find()) await registry.refresh();
   const counter = find();
   if (!counter) return null;
-  const texts = await client.hmget(cold, ...counter.windows.map((window) => marksField(counter, window)));
-  return { counter, marks: texts.map(parseMarks) };
+  const { holdings } = await readCounterState(client, [partition], counter);
+  return { counter, marks: (holdings[0] as Holding).marks };
 }
 
 /** Adds a line to the rows of every window that cold storage still holds at that time. */

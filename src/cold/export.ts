@@ -1,14 +1,13 @@
 import { pMapIterable } from "p-map";
-import { cellsOf, suffixes } from "../buckets/cells.ts";
+import { cellFields, cellsOf } from "../buckets/cells.ts";
 import { indexPages } from "../buckets/indexes.ts";
 import { BucketsMoved, type Part, readPart } from "../buckets/parts.ts";
 import type { Command } from "../buckets/pipeline.ts";
-import { type Holding, holdingFields } from "../buckets/state.ts";
-import type { Counter } from "../core/counter.ts";
+import { type Holding, readCounterState } from "../buckets/state.ts";
+import { type Counter, widestOf } from "../core/counter.ts";
 import { bucketStart, type Window } from "../core/window.ts";
 import type { RedisClient } from "../redis/client.ts";
-import { parseClock } from "../redis/commands/apply.ts";
-import { advanceMark, parseMarks } from "../redis/commands/marks.ts";
+import { advanceMark } from "../redis/commands/marks.ts";
 import { type CellOwner, ownerBytes, type PartitionKeys, type WindowKeys } from "../redis/keys.ts";
 import type { Scripts } from "../redis/scripts.ts";
 import type { CellRow, ColdStore } from "./store.ts";
@@ -38,17 +37,13 @@ export async function exportClosed(
   partition: PartitionKeys,
   counter: Counter,
 ): Promise<number> {
-  const [clock, [corrected, ...marks]] = await Promise.all([
-    deps.client.hget(partition.clocks, String(counter.generation)),
-    deps.client.hmget(partition.cold, ...holdingFields(counter)) as Promise<(string | null)[]>,
-  ]);
-  if (clock === null) return 0;
-  const { closed } = parseClock(clock);
-  const holding: Holding = { partition, corrected: corrected !== null, marks: marks.map(parseMarks) };
+  const { time, holdings } = await readCounterState(deps.client, [partition], counter);
+  const [holding] = holdings as [Holding];
+  if (!time) return 0;
   let rows = 0;
   for (const [w, window] of counter.windows.entries()) {
     const from = holding.marks[w]?.exported ?? 0;
-    const to = bucketStart(Math.max(0, closed), window.ms);
+    const to = bucketStart(Math.max(0, time.closed), window.ms);
     if (from < to) rows += await exportWindow(deps, holding, counter, window, from, to);
   }
   return rows;
@@ -103,7 +98,7 @@ async function write({ store, onDiffering }: ExportDependencies, rows: readonly 
 /** A bucket's rows in chunks: read already when they are few, so that many small buckets are read at the same time. */
 async function readBucket(client: RedisClient, counter: Counter, part: Part, window: Window, start: number) {
   const keys = part.partition.window(counter, window);
-  const command = window === counter.windows.at(-1) ? "zcard" : "llen";
+  const command = window === widestOf(counter) ? "zcard" : "llen";
   const [size] = (await readPart(client, counter, part, [[command, keys.index(start)]])) as [number];
   const chunks = rowsOfBucket(client, counter, part, window, start);
   if (size > CELLS_AT_ONCE) return { start, chunks };
@@ -140,7 +135,7 @@ async function rowsOf(
   start: number,
   owners: readonly CellOwner[],
 ): Promise<CellRow[]> {
-  const fields = suffixes(counter).map((suffix) => keys.field(start) + suffix);
+  const fields = cellFields(counter, keys, start);
   const chunk = keys.chunk(start);
   const commands = owners.flatMap((owner): Command[] => [
     ["hmget", keys.cells(chunk, owner), ...fields],

@@ -1,14 +1,15 @@
 import pMap from "p-map";
-import { suffixes } from "../buckets/cells.ts";
+import { cellFields } from "../buckets/cells.ts";
+import { marksOf } from "../buckets/parts.ts";
 import { pipelined } from "../buckets/pipeline.ts";
-import type { Counter } from "../core/counter.ts";
+import { type Holding, readCounterState } from "../buckets/state.ts";
+import { type Counter, widestOf } from "../core/counter.ts";
 import { parseDuration } from "../core/duration.ts";
 import { bucketStart, type Window } from "../core/window.ts";
 import type { RedisClient } from "../redis/client.ts";
-import { parseClock } from "../redis/commands/apply.ts";
 import { deleteSlice, uncorrect } from "../redis/commands/forget.ts";
-import { advanceMark, parseMarks } from "../redis/commands/marks.ts";
-import { type CellOwner, type Layer, marksField, type PartitionKeys, type WindowKeys } from "../redis/keys.ts";
+import { advanceMark } from "../redis/commands/marks.ts";
+import type { CellOwner, Layer, PartitionKeys, WindowKeys } from "../redis/keys.ts";
 import type { Scripts } from "../redis/scripts.ts";
 
 /** Keys of one slice: the script takes about a millisecond for them. */
@@ -32,31 +33,19 @@ export async function forgetExported(
   partition: PartitionKeys,
   counter: Counter,
 ): Promise<number> {
-  const clock = await deps.client.hget(partition.clocks, String(counter.generation));
-  if (clock === null) return 0;
+  const { time, holdings } = await readCounterState(deps.client, [partition], counter);
+  if (!time) return 0;
   let deleted = 0;
   for (const window of counter.windows) {
+    const { exported, hot } = marksOf(counter, holdings[0] as Holding, { window });
     const keepMs = parseDuration(counter.definition.keep[window.label] as string) as number;
-    const due = bucketStart(Math.max(0, parseClock(clock).clock - keepMs), window.ms);
-    deleted += await forgetBelow(deps, partition, counter, window, due);
+    const to = Math.min(exported, bucketStart(Math.max(0, time.watermark - keepMs), window.ms));
+    const hasMoved =
+      to > hot && (await advanceMark(deps.client, deps.scripts, partition, [counter, window], "hot", to));
+    deleted += await deleteBuckets(deps, partition, counter, window, hasMoved ? to : hot);
   }
   await uncorrect(deps.client, deps.scripts, partition, counter);
   return deleted;
-}
-
-async function forgetBelow(
-  deps: ForgetDependencies,
-  partition: PartitionKeys,
-  counter: Counter,
-  window: Window,
-  due: number,
-): Promise<number> {
-  const { client, scripts } = deps;
-  const read = async () => parseMarks(await client.hget(partition.cold, marksField(counter, window)));
-  const { exported, hot } = await read();
-  const to = Math.min(due, exported);
-  if (to > hot) await advanceMark(client, scripts, partition, [counter, window], "hot", to);
-  return deleteBuckets(deps, partition, counter, window, (await read()).hot);
 }
 
 /** Deletes the buckets of a window, in both layers, that end at `end` or before. */
@@ -84,8 +73,8 @@ async function deleteBucket(
   window: Window,
   start: number,
 ): Promise<void> {
-  const sorted = window === counter.windows.at(-1);
-  const fields = suffixes(counter).map((suffix) => keys.field(start) + suffix);
+  const sorted = window === widestOf(counter);
+  const fields = cellFields(counter, keys, start);
   for (;;) {
     const [page] = (await pipelined(client, [[sorted ? "zrange" : "lrange", keys.index(start), 0, SLICE - 1]])) as [
       string[],

@@ -1,6 +1,7 @@
+import { holdingFields } from "../buckets/state.ts";
 import { type Counter, compileCounter } from "../core/counter.ts";
 import { forgetDeleted, raiseVersion, readDefinitions, readDeleted } from "../redis/commands/definitions.ts";
-import { admissionKey, admissionsKey, correctedField, marksField, type PartitionKeys } from "../redis/keys.ts";
+import { admissionKey, admissionsKey, type PartitionKeys } from "../redis/keys.ts";
 import type { CompactDependencies } from "./compact.ts";
 import { deleteBuckets } from "./forget.ts";
 
@@ -30,8 +31,7 @@ async function sweepPartition(deps: CompactDependencies, partition: PartitionKey
   for (const window of counter.windows) {
     await deleteBuckets(deps, partition, counter, window, Number.MAX_SAFE_INTEGER);
   }
-  const fields = [correctedField(counter), ...counter.windows.map((window) => marksField(counter, window))];
-  await client.hdel(partition.cold, ...fields);
+  await client.hdel(partition.cold, ...holdingFields(counter));
   await client.hdel(partition.clocks, String(counter.generation));
   for (let after = "-"; ; ) {
     const page = await client.xrange(partition.late, after, "+", "COUNT", LEDGER_PAGE);

@@ -57,6 +57,9 @@ export interface Counter {
   readonly keysMax: number;
 }
 
+export const finestOf = (counter: Counter): Window => counter.windows[0] as Window;
+export const widestOf = (counter: Counter): Window => counter.windows.at(-1) as Window;
+
 /** The counter that exists when nothing was ever configured. */
 export const DEFAULT_COUNTER: CounterInput = {
   name: "events",

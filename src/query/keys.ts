@@ -2,10 +2,11 @@ import { listKeys } from "../buckets/indexes.ts";
 import { hotParts } from "../buckets/parts.ts";
 import type { CounterTime } from "../buckets/state.ts";
 import { keysCold } from "../cold/reader.ts";
+import { widestOf } from "../core/counter.ts";
 import { decodeKey, encodeKeyPrefix } from "../core/key.ts";
 import { KEYS_LIMIT_MAX } from "../core/limits.ts";
 import { Problem } from "../core/problem.ts";
-import { bucketStart, type Range, type Window } from "../core/window.ts";
+import { bucketStart, type Range } from "../core/window.ts";
 import { coldSpans, type Everywhere, type View } from "./everywhere.ts";
 import type { KeysAnswer } from "./lookups.ts";
 
@@ -39,7 +40,7 @@ export async function pageOfKeys(
   const { counter } = view;
   if (!time) return [{ keys: [], cursor: null }, []];
   if (counter.by.length === 0) return [{ keys: prefix === "" && after === null ? [[]] : [], cursor: null }, []];
-  const window = counter.windows.at(-1) as Window;
+  const window = widestOf(counter);
   const range: Range = {
     window,
     from: bucketStart(time.oldest, window.ms),

@@ -1,7 +1,7 @@
 import { type Cell, sumCells } from "../buckets/cells.ts";
 import { BucketsMoved } from "../buckets/parts.ts";
 import { type CounterState, type CounterTime, goneTo, readCounterState } from "../buckets/state.ts";
-import type { Counter } from "../core/counter.ts";
+import { type Counter, finestOf } from "../core/counter.ts";
 import { showCount, showSum } from "../core/decimal.ts";
 import { decodeKey } from "../core/key.ts";
 import { SERIES_BUCKETS_MAX } from "../core/limits.ts";
@@ -67,7 +67,7 @@ export class Lookups {
 
   value({ counter, subject, span: request }: ValueRequest, signal?: AbortSignal): Promise<ValueAnswer> {
     return this.#look(counter, signal, async (state, view) => {
-      const span = widenSpan(counter, resolveSpan(request, finest(counter), state, this.#deps.now()), state);
+      const span = widenSpan(counter, resolveSpan(request, finestOf(counter), state, this.#deps.now()), state);
       const ranges = planSpan(counter, span, state);
       const [[cell], unique] = await Promise.all([
         this.#everywhere.sums(view, [subject.owner], ranges),
@@ -102,7 +102,7 @@ export class Lookups {
 
   top({ counter, span: request, limit, by }: TopRequest, signal?: AbortSignal): Promise<TopAnswer> {
     return this.#look(counter, signal, async (state, view) => {
-      const span = widenSpan(counter, resolveSpan(request, finest(counter), state, this.#deps.now()), state);
+      const span = widenSpan(counter, resolveSpan(request, finestOf(counter), state, this.#deps.now()), state);
       const ranges = planSpan(counter, span, state);
       const ranked = await rankKeys({ everywhere: this.#everywhere, view, ranges, limit, by });
       const top = ranked.map(({ key, cell }) => ({
@@ -141,8 +141,6 @@ export class Lookups {
     }
   }
 }
-
-const finest = (counter: Counter): Window => counter.windows[0] as Window;
 
 /** Throws a Problem when a series cannot be shown, or would show nothing where there was something. */
 function checkSeries(counter: Counter, span: Span, window: Window, state: CounterState): void {

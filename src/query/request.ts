@@ -1,4 +1,4 @@
-import type { Counter } from "../core/counter.ts";
+import { type Counter, finestOf } from "../core/counter.ts";
 import { parseDuration } from "../core/duration.ts";
 import { encodeKey } from "../core/key.ts";
 import { TOP_LIMIT_MAX } from "../core/limits.ts";
@@ -77,7 +77,7 @@ function parseSubject(counter: Counter, { key, other }: LookupParameters): Subje
 }
 
 function parseWindow(counter: Counter, label: string | undefined): Window {
-  if (label === undefined) return counter.windows[0] as Window;
+  if (label === undefined) return finestOf(counter);
   const window = counter.windows.find(({ ms }) => ms === parseDuration(label));
   if (!window) {
     const labels = counter.windows.map((known) => known.label).join(", ");

@@ -1,5 +1,5 @@
 import { type CounterState, goneTo } from "../buckets/state.ts";
-import type { Counter } from "../core/counter.ts";
+import { type Counter, widestOf } from "../core/counter.ts";
 import { parseDuration } from "../core/duration.ts";
 import { PLAN_BUCKETS_MAX } from "../core/limits.ts";
 import { Problem } from "../core/problem.ts";
@@ -58,7 +58,7 @@ export function resolveSpan(request: SpanRequest, unit: Window, { time }: Counte
 /** The span widened outward to whole buckets of the finest window that is still held for each of its ends. */
 export function widenSpan(counter: Counter, { from, to }: Span, state: CounterState): Span {
   const gone = goneTo(counter, state);
-  const widest = counter.windows.at(-1) as Window;
+  const widest = widestOf(counter);
   const heldAt = (time: number) => counter.windows.find((_, w) => time >= (gone[w] as number)) ?? widest;
   return { from: bucketStart(from, heldAt(from).ms), to: bucketCeil(to, heldAt(to - 1).ms) };
 }
@@ -70,7 +70,7 @@ export function widenSpan(counter: Counter, { from, to }: Span, state: CounterSt
 export function planSpan(counter: Counter, span: Span, state: CounterState): Range[] {
   const { time } = state;
   if (!time) return [];
-  const widest = counter.windows.at(-1) as Window;
+  const widest = widestOf(counter);
   const from = Math.max(span.from, bucketStart(time.oldest, widest.ms));
   const to = Math.min(span.to, bucketStart(time.newest, widest.ms) + widest.ms);
   const ranges = coverHeld(counter.windows, goneTo(counter, state), from, to);

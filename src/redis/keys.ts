@@ -1,5 +1,5 @@
 import calculateSlot from "cluster-key-slot";
-import type { Counter } from "../core/counter.ts";
+import { type Counter, widestOf } from "../core/counter.ts";
 import type { Window } from "../core/window.ts";
 
 /**
@@ -184,8 +184,7 @@ export const CELL_FIELDS = { count: "", units: "s", micros: "f", carries: "c" } 
 
 /** Keys that were admitted to one bucket of the widest window, for all partitions, in a slot of its own. */
 export function admissionKey(counter: Counter, bucketStart: number): string {
-  const widest = counter.windows[counter.windows.length - 1] as Window;
-  return `tm:{a${counter.generation.toString(36)}}:${(bucketStart / widest.ms).toString(36)}`;
+  return `tm:{a${counter.generation.toString(36)}}:${(bucketStart / widestOf(counter).ms).toString(36)}`;
 }
 
 /** Buckets of the widest window that have a set of admitted keys, in the slot of those sets. */

@@ -1,4 +1,5 @@
-import { bucketStart, type Window } from "../core/window.ts";
+import { widestOf } from "../core/counter.ts";
+import { bucketStart } from "../core/window.ts";
 import type { RedisClient } from "../redis/client.ts";
 import { admitKeys } from "../redis/commands/admit.ts";
 import type { Scripts } from "../redis/scripts.ts";
@@ -72,5 +73,5 @@ function questionOf(hit: Hit): string {
 }
 
 function widestStart({ counter, bucket }: Hit): number {
-  return bucketStart(bucket, (counter.windows.at(-1) as Window).ms);
+  return bucketStart(bucket, widestOf(counter).ms);
 }

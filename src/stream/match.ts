@@ -1,8 +1,8 @@
-import { type Counter, keyOf, matchesWhere, sumInRange } from "../core/counter.ts";
+import { type Counter, finestOf, keyOf, matchesWhere, sumInRange } from "../core/counter.ts";
 import { toMicro } from "../core/decimal.ts";
 import { readField, scalarText } from "../core/fields.ts";
 import { type Poison, packEvent, packPayload, type ReceivedEvent } from "../core/packed.ts";
-import { bucketStart, type Window } from "../core/window.ts";
+import { bucketStart } from "../core/window.ts";
 import type { Definitions } from "../counters/definitions.ts";
 import type { Layer } from "../redis/keys.ts";
 import type { ReceivedEntry } from "./entries.ts";
@@ -62,7 +62,7 @@ function matchEvent(
     hits.push({
       counter,
       layer: readmit === null ? "base" : "corrected",
-      bucket: bucketStart(time, (counter.windows[0] as Window).ms),
+      bucket: bucketStart(time, finestOf(counter).ms),
       key: counter.by.length === 0 ? null : keyOf(counter, event),
       micro: typeof value === "number" ? toMicro(value) : 0,
       member: (counter.unique && scalarText(readField(event, counter.unique))) ?? false,

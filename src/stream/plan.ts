@@ -1,7 +1,6 @@
-import type { Counter } from "../core/counter.ts";
+import { type Counter, finestOf } from "../core/counter.ts";
 import { BOARD_SIZE } from "../core/limits.ts";
 import { type Poison, packEvent, packPayload } from "../core/packed.ts";
-import type { Window } from "../core/window.ts";
 import type { Batch, BatchBucket, BatchCell, BatchSlot } from "../redis/commands/apply.ts";
 import { FIXED_KEYS } from "../redis/commands/apply.ts";
 import {
@@ -156,7 +155,7 @@ class Planner {
   }
 
   #addBucket(counter: Counter, layer: Layer, counterPosition: number, start: number): BucketPlan {
-    const last = start + (counter.windows[0] as Window).ms;
+    const last = start + finestOf(counter).ms;
     const late = layer === "base" && last <= this.#context.closedTo(counter);
     const windowKeys = counter.windows.map((window) => this.#context.partition.window(counter, window, layer));
     const starts = counter.windows.map(({ ms }) => start - (start % ms));

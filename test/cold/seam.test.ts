@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { startTestApp, type TestApp } from "../support/app.ts";
 import { describeOnDatabases, type TestDatabase } from "../support/databases.ts";
+import { readMetric } from "../support/metrics.ts";
 
 /**
  * Two counters count the same events; the buckets of one stay in Redis, most of the other's leave it. Whatever is asked,
@@ -90,12 +91,10 @@ function suite(startDatabase: () => Promise<TestDatabase>, partitions: number): 
 
 /** Waits until what can leave Redis has left it, which the metrics tell. */
 async function forgotten(app: TestApp): Promise<void> {
-  const count = async () =>
-    Number(/^tallymark_buckets_forgotten_total (\d+)$/m.exec((await app.call("GET", "/metrics")).body)?.[1]);
   let before = -1;
   await vi.waitFor(
     async () => {
-      const now = await count();
+      const now = await readMetric(app.url, "tallymark_buckets_forgotten_total");
       const isDone = now > 2_000 && now === before;
       before = now;
       if (!isDone) throw new Error(`${now} buckets have left Redis`);

@@ -1,12 +1,10 @@
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { once } from "node:events";
+import { type ChildProcess, execFileSync } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, rmSync, statfsSync, writeSync } from "node:fs";
-import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis } from "ioredis";
-import { childEnvironment, defaultCacheDir, searchPath } from "../../src/redis/embedded/environment.ts";
-import { locateRedis } from "../../src/redis/embedded/locate.ts";
+import { freePort } from "../support/ports.ts";
+import { end, spawnRedis } from "../support/redis-process.ts";
 
 const SIZE = "16m";
 const BLOCK = Buffer.alloc(256 * 1024);
@@ -71,12 +69,7 @@ export class RedisOnDisk {
   }
 
   static async start(directory: string, durability: string): Promise<RedisOnDisk> {
-    const server = createServer().listen(0, "127.0.0.1");
-    await once(server, "listening");
-    const { port } = server.address() as AddressInfo;
-    server.close();
-    await once(server, "close");
-    const redis = new RedisOnDisk(port, directory, durability);
+    const redis = new RedisOnDisk(await freePort(), directory, durability);
     await redis.startUnlessRunning();
     return redis;
   }
@@ -88,22 +81,12 @@ export class RedisOnDisk {
   /** As whoever runs Redis would, once the cause is removed. */
   async startUnlessRunning(): Promise<void> {
     if (this.isRunning) return;
-    const binary = await locateRedis({ path: searchPath(), cacheDir: defaultCacheDir() });
-    const options = {
+    this.#process = await spawnRedis([], {
       port: this.port,
-      bind: "127.0.0.1",
       dir: this.#directory,
-      appendonly: "yes",
       appendfsync: this.#durability,
       "auto-aof-rewrite-percentage": 0,
-      save: "",
-      "maxmemory-policy": "noeviction",
-    };
-    this.#process = spawn(
-      binary.command,
-      Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]),
-      { stdio: "ignore", env: childEnvironment(binary.libraryPath) },
-    );
+    });
     const client = new Redis({
       port: this.port,
       host: "127.0.0.1",
@@ -116,8 +99,6 @@ export class RedisOnDisk {
   }
 
   async stop(): Promise<void> {
-    if (!this.isRunning) return;
-    this.#process?.kill("SIGKILL");
-    await once(this.#process as ChildProcess, "exit");
+    if (this.#process) await end(this.#process);
   }
 }

@@ -5,6 +5,7 @@ import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { JOBS_PREFIX } from "../../src/redis/keys.ts";
 import { startTestApp, type TestApp } from "../support/app.ts";
+import { readMetric } from "../support/metrics.ts";
 import { findPostgres, startTestPostgres, type TestPostgres } from "../support/postgres.ts";
 
 /** The whole service with its jobs, on a real Postgres that is taken away and given back. */
@@ -60,8 +61,7 @@ describe.skipIf(bin === null)(bin === null ? "no Postgres server is installed" :
   };
   /** From the second minute on, so that minutes must be read; two events come in each. */
   const total = async () => app.call("GET", `/v1/counters/c/value?from=${T + 60_000}&to=${T + 1_000 * HOUR}`);
-  const metric = async (name: string) =>
-    Number(new RegExp(`^${name} (\\S+)$`, "m").exec((await app.call("GET", "/metrics")).body)?.[1]);
+  const metric = (name: string) => readMetric(app.url, name);
   const bucketsInRedis = async (counter = "1:1o") => {
     const names = await redis.keys(`tm:*:${counter}:s`);
     return (await Promise.all(names.map((name) => redis.zcard(name)))).reduce((a, b) => a + b, 0);

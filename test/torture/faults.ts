@@ -36,6 +36,12 @@ const MEET_MS = 5_000;
 /** Between two bounds, ms. */
 const lasting = ({ random }: World, from: number, to: number) => delay(from + random.below(to - from));
 
+async function freeze(world: World, process: Pick<Member, "signal">, from: number, to: number): Promise<void> {
+  process.signal("SIGSTOP");
+  await lasting(world, from, to);
+  process.signal("SIGCONT");
+}
+
 async function meet(proxy: TcpProxy, met: Promise<void>): Promise<void> {
   await Promise.race([met, delay(MEET_MS)]);
   proxy.clear();
@@ -47,20 +53,12 @@ export const FAULTS = {
   "ingest killed": { target: "api", run: async (_, member) => member.kill() },
   "worker frozen beyond its lease": {
     target: "worker",
-    run: async (world, member) => {
-      member.signal("SIGSTOP");
-      await lasting(world, 6_000, 8_000);
-      member.signal("SIGCONT");
-    },
+    run: (world, member) => freeze(world, member, 6_000, 8_000),
   },
   "jobs killed": { target: "jobs", run: async (_, member) => member.kill() },
   "jobs frozen": {
     target: "jobs",
-    run: async (world, member) => {
-      member.signal("SIGSTOP");
-      await lasting(world, 2_000, 8_000);
-      member.signal("SIGCONT");
-    },
+    run: (world, member) => freeze(world, member, 2_000, 8_000),
   },
   "database killed": {
     target: "database",
@@ -87,9 +85,7 @@ export const FAULTS = {
   "Redis frozen": {
     target: "redis",
     run: async (world) => {
-      world.redis.signal("SIGSTOP");
-      await lasting(world, 1_000, 3_000);
-      world.redis.signal("SIGCONT");
+      await freeze(world, world.redis, 1_000, 3_000);
       await world.redis.untilUp();
     },
   },

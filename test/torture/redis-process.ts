@@ -1,13 +1,11 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
+import type { ChildProcess } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis } from "ioredis";
-import { childEnvironment, defaultCacheDir, searchPath } from "../../src/redis/embedded/environment.ts";
-import { locateRedis } from "../../src/redis/embedded/locate.ts";
 import { freePort } from "../support/ports.ts";
+import { end, spawnRedis } from "../support/redis-process.ts";
 
 /**
  * While an fsync is under way, `everysec` holds writes back and answers all the same, so that a kill in that moment
@@ -22,20 +20,13 @@ export class RedisProcess {
   /** Straight to the server, past every fault of the network. Never sends a command twice. */
   readonly client: Redis;
   readonly #directory: string;
-  readonly #binary: Awaited<ReturnType<typeof locateRedis>>;
   #child: ChildProcess | null = null;
   #expectEnd = false;
   readonly onUnexpectedEnd: (how: string) => void;
 
-  private constructor(
-    port: number,
-    directory: string,
-    binary: Awaited<ReturnType<typeof locateRedis>>,
-    onUnexpectedEnd: (how: string) => void,
-  ) {
+  private constructor(port: number, directory: string, onUnexpectedEnd: (how: string) => void) {
     this.port = port;
     this.#directory = directory;
-    this.#binary = binary;
     this.onUnexpectedEnd = onUnexpectedEnd;
     this.client = new Redis({
       host: "127.0.0.1",
@@ -48,29 +39,19 @@ export class RedisProcess {
   }
 
   static async start(onUnexpectedEnd: (how: string) => void): Promise<RedisProcess> {
-    const binary = await locateRedis({ path: searchPath(), cacheDir: defaultCacheDir() });
     const directory = await mkdtemp(join(DATA_PARENT, "tallymark-torture-redis-"));
-    const redis = new RedisProcess(await freePort(), directory, binary, onUnexpectedEnd);
+    const redis = new RedisProcess(await freePort(), directory, onUnexpectedEnd);
     await redis.start();
     return redis;
   }
 
   async start(): Promise<void> {
     this.#expectEnd = false;
-    const settings = {
+    const child = await spawnRedis([], {
       port: this.port,
-      bind: "127.0.0.1",
       dir: this.#directory,
-      appendonly: "yes",
       appendfsync: "everysec",
-      save: "",
-      "maxmemory-policy": "noeviction",
-      "set-max-intset-entries": "4096",
-    };
-    const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
-    const child = spawn(this.#binary.command, args, {
-      stdio: "ignore",
-      env: childEnvironment(this.#binary.libraryPath),
+      "set-max-intset-entries": 4_096,
     });
     child.on("exit", (code, signal) => {
       if (!this.#expectEnd) this.onUnexpectedEnd(`Redis ended with ${code ?? signal}`);
@@ -93,9 +74,7 @@ export class RedisProcess {
 
   async kill(): Promise<void> {
     this.#expectEnd = true;
-    const child = this.#child as ChildProcess;
-    const ended = once(child, "exit");
-    if (child.kill("SIGKILL")) await ended;
+    await end(this.#child as ChildProcess);
   }
 
   async remove(): Promise<void> {

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, describe, expect, it, onTestFailed, vi } from "vitest";
 import { describeOnDatabases } from "../support/databases.ts";
+import { readMetric } from "../support/metrics.ts";
 import { removeTemporaryDirectories, type Service, startService } from "../support/service.ts";
 import { checkTruth } from "./check.ts";
 import { batchesOf, noOutcomes, postAll } from "./replay.ts";
@@ -79,10 +80,9 @@ async function leftRedis({ url }: Service): Promise<void> {
   let before = -1;
   await vi.waitFor(
     async () => {
-      const metrics = await (await fetch(`${url}/metrics`)).text();
-      const read = (name: string) => Number(new RegExp(`^${name} (\\S+)$`, "m").exec(metrics)?.[1]);
-      const now = read("tallymark_buckets_forgotten_total");
-      const isDone = read("tallymark_export_lag_seconds") === 0 && now > 1_000 && now === before;
+      const now = await readMetric(url, "tallymark_buckets_forgotten_total");
+      const lag = await readMetric(url, "tallymark_export_lag_seconds");
+      const isDone = lag === 0 && now > 1_000 && now === before;
       before = now;
       if (!isDone) throw new Error(`${now} buckets have left Redis`);
     },
