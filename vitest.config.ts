@@ -2,7 +2,7 @@ import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** Files that take minutes. Begun last, one of them would run alone in the end. */
-const LONG = /(torture|real-logs|cold-logs|killed|seam)\.test\.ts$/;
+const LONG = /(torture|real-logs|real-log|cold-logs|killed|seam|synthetic|archive|topology|slow)\.test\.ts$/;
 
 class LongFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {

@@ -3,9 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Connections } from "../src/redis/client.ts";
 import { type EmbeddedRedis, startEmbeddedRedis } from "../src/redis/embedded/server.ts";
+import { findPostgres, startTestPostgres } from "../test/support/postgres.ts";
 import { cpuBetween, readCpuTime } from "./measure.ts";
 import { applyNaively } from "./naive.ts";
 import { loadSets, type SetLoad } from "./set-load.ts";
+import { openUpserts } from "./upserts.ts";
 import type { Workload } from "./workload.ts";
 
 /** What Redis can do on this machine in this minute: noise and clock rates divide out of a ratio to it. */
@@ -13,9 +15,12 @@ export interface Baseline {
   readonly setsBy: SetLoad["by"];
   readonly setsPerCpuSecond: number;
   readonly naivePerCpuSecond: number;
+  /** `null` where no Postgres server is installed. */
+  readonly upsertsPerCpuSecond: number | null;
 }
 
-const NAIVE_EVENTS = 100_000;
+/** Events applied by each of the other ways. */
+const BASELINE_EVENTS = 100_000;
 
 export async function measureBaseline(workload: Workload): Promise<Baseline> {
   const sets = await withRedis(async (redis) => {
@@ -28,13 +33,37 @@ export async function measureBaseline(workload: Workload): Promise<Baseline> {
     try {
       const client = await connections.open("prompt");
       const before = readCpuTime(redis.pid);
-      const events = await applyNaively(client, workload, NAIVE_EVENTS);
+      const events = await applyNaively(client, workload, BASELINE_EVENTS);
       return events / cpuBetween(before, readCpuTime(redis.pid)).own;
     } finally {
       connections.closeAll();
     }
   });
-  return { setsBy: sets.by, setsPerCpuSecond: sets.perSecond, naivePerCpuSecond: naive };
+  return {
+    setsBy: sets.by,
+    setsPerCpuSecond: sets.perSecond,
+    naivePerCpuSecond: naive,
+    upsertsPerCpuSecond: await measureUpserts(workload),
+  };
+}
+
+/** Of the process that runs the statements alone: what the server's others do comes on top. */
+async function measureUpserts(workload: Workload): Promise<number | null> {
+  const bin = await findPostgres();
+  if (!bin) return null;
+  const server = await startTestPostgres(bin);
+  try {
+    const upserts = await openUpserts(server.url);
+    try {
+      const before = readCpuTime(upserts.pid);
+      const events = await upserts.apply(workload, BASELINE_EVENTS);
+      return events / cpuBetween(before, readCpuTime(upserts.pid)).own;
+    } finally {
+      await upserts.close();
+    }
+  } finally {
+    await server.stop();
+  }
 }
 
 export function meanOf(a: Baseline, b: Baseline): Baseline {
@@ -42,11 +71,15 @@ export function meanOf(a: Baseline, b: Baseline): Baseline {
     setsBy: a.setsBy,
     setsPerCpuSecond: (a.setsPerCpuSecond + b.setsPerCpuSecond) / 2,
     naivePerCpuSecond: (a.naivePerCpuSecond + b.naivePerCpuSecond) / 2,
+    upsertsPerCpuSecond:
+      a.upsertsPerCpuSecond === null || b.upsertsPerCpuSecond === null
+        ? null
+        : (a.upsertsPerCpuSecond + b.upsertsPerCpuSecond) / 2,
   };
 }
 
 /** A fresh server as redis-benchmark would meet it: no append-only file, which flatters the baselines, not us. */
-async function withRedis<T>(work: (redis: EmbeddedRedis) => Promise<T>): Promise<T> {
+export async function withRedis<T>(work: (redis: EmbeddedRedis) => Promise<T>): Promise<T> {
   const dataDir = await mkdtemp(join(tmpdir(), "tallymark-bench-"));
   try {
     const extraArgs = ["--appendonly", "no"];

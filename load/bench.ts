@@ -9,7 +9,15 @@ import { makeWorkload } from "./workload.ts";
 function readOptions(): RunOptions {
   const text = { type: "string" } as const;
   const { values } = parseArgs({
-    options: { events: text, partitions: text, batch: text, connections: text, seed: text, profile: text },
+    options: {
+      events: text,
+      partitions: text,
+      batch: text,
+      connections: text,
+      seed: text,
+      profile: text,
+      archive: { type: "boolean" },
+    },
   });
   const whole = (name: "events" | "partitions" | "batch" | "connections" | "seed", fallback: number) => {
     const value = Number(values[name] ?? fallback);
@@ -23,6 +31,7 @@ function readOptions(): RunOptions {
     connections: whole("connections", 4),
     seed: whole("seed", 1),
     profileDir: values.profile ?? null,
+    archive: values.archive ?? false,
   };
 }
 

@@ -1,141 +1,70 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { parseArgs } from "node:util";
-import pg from "pg";
-import { Database } from "../src/cold/database.ts";
-import { seriesCold } from "../src/cold/reader.ts";
-import { type CellRow, ColdStore } from "../src/cold/store.ts";
-import { Stretches, stretchOf } from "../src/cold/stretches.ts";
-import { findPostgres, startTestPostgres, type TestPostgres } from "../test/support/postgres.ts";
-import { copyRows } from "./copy-in.ts";
+import { type BenchDatabase, startEmbedded, startServer } from "./cold-databases.ts";
+import { measureRequests, measureStatement, type Quantiles } from "./cold-reads.ts";
+import { type ColdFigures, printColdFigures } from "./cold-report.ts";
+import { makeRows, makeSketches } from "./cold-rows.ts";
+import { fillTable } from "./cold-table.ts";
+import { measureWrites } from "./cold-writes.ts";
 
-/** Cold storage on a Postgres of its own: rows written against plain COPY of the same rows, and series of a large table. */
+/** How to run this and read what it prints: README.md beside it. */
 
-const MINUTE = 60_000;
-const DAY = 86_400_000;
-/** Rows of one transaction of the export. */
-const BATCH = 10_000;
-const ROUNDS = 5;
-const KEYS = 1_000;
-const SERIES_BUCKETS = 1_000;
-const WRITTEN_GENERATION = 1;
-const READ_GENERATION = 2;
+/** Rows written to Postgres in a round; sketches are many times as large. PGlite gets fewer. */
+const WRITTEN = { plain: 100_000, sketches: 20_000 };
+const WRITTEN_EMBEDDED = { plain: 50_000, sketches: 5_000 };
 
-const { values } = parseArgs({
-  options: {
-    rows: { type: "string", default: "10000000" },
-    written: { type: "string", default: "100000" },
-    reads: { type: "string", default: "1000" },
-    embedded: { type: "boolean", default: false },
-  },
-});
+const text = { type: "string" } as const;
+const { values } = parseArgs({ options: { rows: text, "embedded-rows": text, reads: text } });
+const tableRows = whole("rows", 10_000_000, 1_000_000);
+const embeddedRows = whole("embedded-rows", 1_000_000, 1_000_000);
+const reads = whole("reads", 1_000, 1);
 
-const bin = values.embedded ? null : await findPostgres();
-if (!values.embedded && !bin) throw new Error("no Postgres server is installed");
-const server: TestPostgres | null = bin ? await startTestPostgres(bin) : null;
-const dataDir = await mkdtemp(join(tmpdir(), "tallymark-bench-cold-"));
-const database = new Database({ url: server?.url ?? null, dataDir });
-try {
-  const figures = {
-    write: await measureWrites(Number(values.written)),
-    read: await measureReads(Number(values.rows), Number(values.reads)),
-  };
-  process.stdout.write(`${JSON.stringify(figures)}\n`);
-} finally {
-  await database.close();
-  await server?.stop();
-  await rm(dataDir, { recursive: true, force: true });
+/** @param least a series of 1,000 buckets needs that many rows of the table */
+function whole(name: keyof typeof values, fallback: number, least: number): number {
+  const value = Number(values[name] ?? fallback);
+  if (!Number.isInteger(value) || value < least) throw new Error(`--${name}: must be a whole number from ${least}`);
+  return value;
 }
 
-/** Rows per second of the export and of plain COPY, in turns on an empty table, so that both meet the same machine. */
-async function measureWrites(count: number) {
-  const store = new ColdStore(database);
-  const rows = makeRows(count);
-  const seconds = { export: 0, copy: 0 };
-  for (let round = 0; round < ROUNDS; round++) {
-    await store.insertCells(rows.slice(0, 1));
-    await database.query("TRUNCATE cells");
-    seconds.export += await time(async () => {
-      for (let at = 0; at < count; at += BATCH) await store.insertCells(rows.slice(at, at + BATCH));
-    });
-    if (!server) continue;
-    await database.query("TRUNCATE cells");
-    const client = new pg.Client(server.url);
-    await client.connect();
-    seconds.copy += await time(async () => {
-      for (let at = 0; at < count; at += BATCH) await copyRows(client, rows.slice(at, at + BATCH));
-    });
-    await client.end();
-  }
-  await database.query("TRUNCATE cells");
-  const rate = (seconds: number) => Math.round((count * ROUNDS) / seconds);
-  const exported = rate(seconds.export);
-  if (!server) return { exported };
-  return { exported, copied: rate(seconds.copy), ratio: round(seconds.copy / seconds.export) };
-}
+const say = (line: string) => process.stderr.write(`${line} …\n`);
 
-/** One minute after another, of so many keys, without sketches. */
-function makeRows(count: number): CellRow[] {
-  return Array.from({ length: count }, (_, i) => ({
-    generation: WRITTEN_GENERATION,
-    windowMs: MINUTE,
-    start: Math.floor(i / KEYS) * MINUTE,
-    owner: Buffer.from(`k/page/${i % KEYS}`),
-    partition: 0,
-    correction: 0,
-    count: BigInt((i * 7_919) % 1_000),
-    micro: BigInt((i * 7_919) % 1_000) * 250_000n,
-    sketch: null,
-  }));
-}
-
-/** Times of series of so many buckets in a table of `count` rows, keys and times at random, ms. */
-async function measureReads(count: number, reads: number) {
-  const minutes = Math.ceil(count / KEYS);
-  const stretches = Array.from({ length: Math.ceil((minutes * MINUTE) / DAY) }, (_, day) =>
-    stretchOf(MINUTE, day * DAY),
-  );
-  await new Stretches(database).ensure(stretches);
-  await database.transaction(async (query) => {
-    // As the export writes them: bucket by bucket. In pieces that end before the time limit of a statement.
-    for (let from = 0; from < minutes; from += 200) {
-      await query(
-        `INSERT INTO cells SELECT ${READ_GENERATION}, 60, minute * ${MINUTE}::bigint, ('k/page/' || key)::bytea, NULL, 0, 0,
-           minute % 1000, minute * 250000::bigint
-         FROM generate_series($1::int, $2::int) AS minute, generate_series(0, ${KEYS - 1}) AS key`,
-        [from, Math.min(minutes, from + 200) - 1],
-      );
+async function measureBoth(sketches: readonly Buffer[]): Promise<ColdFigures> {
+  const figures = { writes: [], reads: [] } as { [Part in keyof ColdFigures]: ColdFigures[Part][number][] };
+  const sides = [
+    { start: startServer, written: WRITTEN, rows: tableRows },
+    { start: startEmbedded, written: WRITTEN_EMBEDDED, rows: embeddedRows },
+  ];
+  for (const { start, written, rows } of sides) {
+    const on = await start();
+    try {
+      say(`${on.name}: rows written`);
+      const name = on.name;
+      const plain = await measureWrites(on, makeRows(written.plain, null));
+      figures.writes.push({ on: name, what: "no sketches", ...plain });
+      const sketched = await measureWrites(on, makeRows(written.sketches, sketches));
+      figures.writes.push({ on: name, what: "with sketches", ...sketched });
+      for (const [what, times] of await measureReads(on, rows)) {
+        figures.reads.push({ on: name, what, tableRows: rows, ...times });
+      }
+    } finally {
+      await on.stop();
     }
-  });
-  if (server) await analyze(server.url);
-  const times: number[] = [];
-  for (let i = 0; i < reads; i++) {
-    const from = Math.floor(Math.random() * Math.max(1, minutes - SERIES_BUCKETS)) * MINUTE;
-    const span = { windowMs: MINUTE, from, to: from + SERIES_BUCKETS * MINUTE, partitions: [0] };
-    const owner = Buffer.from(`k/page/${Math.floor(Math.random() * KEYS)}`);
-    times.push(1_000 * (await time(() => seriesCold(database, READ_GENERATION, owner, [span]))));
   }
-  times.sort((a, b) => a - b);
-  const quantile = (q: number) => round(times[Math.min(times.length - 1, Math.floor(q * times.length))] ?? 0);
-  return { rows: minutes * KEYS, p50: quantile(0.5), p99: quantile(0.99) };
+  return figures;
 }
 
-/** What autovacuum does, once it comes to it. */
-async function analyze(url: string): Promise<void> {
-  const client = new pg.Client(url);
-  await client.connect();
-  await client.query("VACUUM ANALYZE cells");
-  await client.end();
+async function measureReads(on: BenchDatabase, rows: number): Promise<[string, Quantiles][]> {
+  say(`${on.name}: filling a table with ${rows} rows`);
+  const minutes = await fillTable(on, rows);
+  // Autovacuum does that to a server's tables, and nobody to those of PGlite.
+  if (on.url !== null) await on.withShortcut(({ execute }) => execute("VACUUM ANALYZE cells"));
+  say(`${on.name}: ${reads} series`);
+  const statement = await measureStatement(on, minutes, reads);
+  // A service would open an embedded database of its own, not this one.
+  if (on.url === null) return [["statement", statement]];
+  return [
+    ["statement", statement],
+    ["GET series", await measureRequests(on, minutes, reads)],
+  ];
 }
 
-/** Seconds that it takes. */
-async function time(run: () => Promise<unknown>): Promise<number> {
-  const start = performance.now();
-  await run();
-  return (performance.now() - start) / 1_000;
-}
-
-function round(value: number): number {
-  return Math.round(value * 100) / 100;
-}
+printColdFigures(await measureBoth(await makeSketches()));

@@ -1,4 +1,5 @@
 import type { RedisClient } from "../src/redis/client.ts";
+import { KEY_KINDS, type KeyKind, kindOfKey } from "../src/redis/keys.ts";
 
 /** Keys of one kind and what they hold. */
 export interface Holding {
@@ -8,47 +9,21 @@ export interface Holding {
   bytes: number;
 }
 
-export type Kind = "ids" | "cells" | "sketches" | "boards" | "indexes" | "other";
-export type Holdings = Record<Kind, Holding>;
+export type Holdings = Record<KeyKind, Holding>;
 
 const KEYS_AT_ONCE = 1_000;
 const COUNTING: Readonly<Record<string, string>> = { set: "scard", hash: "hlen", zset: "zcard", list: "llen" };
 
-/** What a key holds, from its name; see src/redis/keys.ts. Total and key cells are told apart by nothing here. */
-function kindOf(key: string): Kind {
-  if (/^tm:\{[^}]*\}:d:/.test(key)) return "ids";
-  const letter = /^tm:\{[^}]*\}:[0-9a-z]+:[0-9a-z]+:([cubi]):/.exec(key)?.[1];
-  switch (letter) {
-    case "c":
-      return "cells";
-    case "u":
-      return "sketches";
-    case "b":
-      return "boards";
-    case "i":
-      return "indexes";
-    default:
-      return "other";
-  }
-}
-
 /** Measures every key of the server. */
 export async function measureKeys(client: RedisClient): Promise<Holdings> {
   const empty = (): Holding => ({ keys: 0, members: 0, bytes: 0 });
-  const holdings: Holdings = {
-    ids: empty(),
-    cells: empty(),
-    sketches: empty(),
-    boards: empty(),
-    indexes: empty(),
-    other: empty(),
-  };
+  const holdings = Object.fromEntries(KEY_KINDS.map((kind) => [kind, empty()])) as Holdings;
   for (const keys of pages([...(await allKeys(client))])) {
     const bytes = await ask(client, keys, (key) => ["memory", "usage", key, "samples", "0"]);
     const types = (await ask(client, keys, (key) => ["type", key])) as string[];
     const sizes = await ask(client, keys, (key, i) => [COUNTING[types[i] as string] ?? "exists", key]);
     for (const [i, key] of keys.entries()) {
-      const holding = holdings[kindOf(key)];
+      const holding = holdings[kindOfKey(key)];
       holding.keys++;
       holding.members += Number(sizes[i]);
       holding.bytes += Number(bytes[i]);

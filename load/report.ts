@@ -25,6 +25,10 @@ export function figuresOf(options: RunOptions, run: RunResult, baseline: Baselin
     bytesPerEventOnTheWire: perEvent(run.bytes),
     eventsPerSecond: events / run.seconds,
     ingestedPerSecond: events / run.ingestSeconds,
+    archive: run.archive && {
+      bytesPerEvent: perEvent(run.archive.bytes),
+      eventsPerSecond: events / run.archive.seconds,
+    },
     cpuMicrosPerEvent: { ...cpu, total: cpu.service + cpu.redis + cpu.generator },
     othersCpuShare: run.othersCpu / run.seconds,
     redisMicrosPerEvent: {
@@ -45,6 +49,8 @@ export function figuresOf(options: RunOptions, run: RunResult, baseline: Baselin
     baseline: { ...baseline, redisEventsPerCpuSecond: redisPerCpuSecond },
     ratioToSets: redisPerCpuSecond / baseline.setsPerCpuSecond,
     ratioToNaive: redisPerCpuSecond / baseline.naivePerCpuSecond,
+    ratioToUpserts: baseline.upsertsPerCpuSecond && redisPerCpuSecond / baseline.upsertsPerCpuSecond,
+    readySeconds: run.readySeconds,
   };
 }
 
@@ -64,6 +70,12 @@ export function printFigures(figures: Figures): void {
     ["events/s, ingest alone", whole(figures.ingestedPerSecond), "… → last request answered"],
     ["bytes/event on the wire", fixed(figures.bytesPerEventOnTheWire, 1), `requests of ${options.batch}`],
   ]);
+  if (figures.archive) {
+    section("The lake, written by the same process", [
+      ["events/s, archived", whole(figures.archive.eventsPerSecond), "first request sent → all in the lake"],
+      ["bytes/event on disk", fixed(figures.archive.bytesPerEvent, 1), "Parquet with zstd"],
+    ]);
+  }
   section("CPU, µs per event", [
     ["service", fixed(cpu.service), "HTTP, validation, planning of batches"],
     ["redis", fixed(cpu.redis), `and ${fixed(cpu.redisChildren)} in rewrites of the append-only file`],
@@ -105,13 +117,22 @@ export function printFigures(figures: Figures): void {
       whole(baseline.naivePerCpuSecond),
       `one call per event; ours is ${fixed(figures.ratioToNaive)} times that`,
     ],
+    ...upsertRows(figures),
   ]);
+  section("Start", [["ready after, s", fixed(figures.readySeconds), "with its Redis, from an empty directory"]]);
   section("Exactness", [["exact", figures.exact ? "yes" : "NO", "total, duplicates and top 10 against a recount"]]);
   for (const fault of figures.faults) process.stdout.write(`  ${fault}\n`);
   process.stdout.write(`\n${JSON.stringify(figures)}\n`);
 }
 
 type Row = readonly [name: string, value: string, remark: string];
+
+function upsertRows({ baseline, ratioToUpserts }: Figures): Row[] {
+  const name = "events, Postgres upserts";
+  if (baseline.upsertsPerCpuSecond === null || ratioToUpserts === null) return [[name, "-", "no server is installed"]];
+  const remark = `counts alone, per second of its CPU; ours is ${fixed(ratioToUpserts)} times that`;
+  return [[name, whole(baseline.upsertsPerCpuSecond), remark]];
+}
 
 const SMALLEST_SHOWN = 0.005;
 

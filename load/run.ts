@@ -1,3 +1,7 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { Connections } from "../src/redis/client.ts";
 import { findFaults, untilVisible } from "./lookups.ts";
 import {
@@ -22,9 +26,13 @@ export interface RunOptions {
   readonly batch: number;
   readonly connections: number;
   readonly profileDir: string | null;
+  /** Whether the same process archives to a folder; it is measured until all is there. */
+  readonly archive: boolean;
 }
 
 export interface RunResult {
+  /** From the service's start to its being ready, seconds. */
+  readonly readySeconds: number;
   readonly requests: number;
   readonly bytes: number;
   readonly distinct: number;
@@ -37,6 +45,8 @@ export interface RunResult {
   readonly othersCpu: number;
   readonly split: RedisSplit;
   readonly holdings: Holdings;
+  /** Bytes on disk, and from the first request sent until everything is there, seconds. */
+  readonly archive: { readonly bytes: number; readonly seconds: number } | null;
   /** Growth of Redis's memory, bytes. */
   readonly memory: number;
   /** What was not counted exactly, in words. */
@@ -47,23 +57,25 @@ const TOP = 10;
 
 /** Starts a service, sends it the reference workload and measures what that took. */
 export async function runWorkload(options: RunOptions): Promise<RunResult> {
-  const service = await startService(options);
+  const lake = await mkdtemp(join(tmpdir(), "tallymark-bench-lake-"));
+  const service = await startService({ ...options, ...(options.archive && { env: { TALLYMARK_ARCHIVE: lake } }) });
   try {
     const endsAt = Date.now();
     const workload = { seed: options.seed, events: options.events, endsAt };
     const { url } = service;
     const sender = await prepareSender({ workload, url, batch: options.batch, connections: options.connections });
     try {
-      return await measure(service, sender, makeWorkload(workload));
+      return await measure(service, sender, makeWorkload(workload), options.archive);
     } finally {
       sender.stop();
     }
   } finally {
     await service.stop();
+    await rm(lake, { recursive: true, force: true });
   }
 }
 
-async function measure(service: Service, sender: Sender, workload: Workload): Promise<RunResult> {
+async function measure(service: Service, sender: Sender, workload: Workload, isArchived: boolean): Promise<RunResult> {
   const expected = recount(workload, TOP);
   const connections = new Connections({ kind: "single", options: { path: service.redisSocket } }, () => {});
   try {
@@ -80,6 +92,8 @@ async function measure(service: Service, sender: Sender, workload: Workload): Pr
     const sent = await sender.send();
     const generated = cpuBetween(generator, readCpuTime(sender.pid));
     const visibleAt = await untilVisible(service.url, workload, expected.count);
+    const archive = isArchived ? await untilArchived(service.url, workload.events) : null;
+    const archivedAt = performance.timeOrigin + performance.now();
     const after = await readings();
     const busy = readMachineCpuTime() - machine;
     const redis = cpuBetween(before.redis, after.redis);
@@ -87,16 +101,31 @@ async function measure(service: Service, sender: Sender, workload: Workload): Pr
     return {
       ...(await verify(service, workload, expected)),
       ...rates(sent, visibleAt),
+      readySeconds: service.readySeconds,
       requests: sender.requests,
       bytes: sender.bytes,
       cpu: { service: served, redis, generator: generated },
       othersCpu: busy - served.own - redis.own - generated.own,
       split: splitRedisTime(before.commands, after.commands, redis.own),
       memory: after.memory - before.memory,
+      archive: archive && { ...archive, seconds: (archivedAt - sent.startedAt) / 1_000 },
       holdings: await measureKeys(client),
     };
   } finally {
     connections.closeAll();
+  }
+}
+
+const ARCHIVED_MAX_MS = 300_000;
+
+async function untilArchived(url: string, events: number): Promise<{ bytes: number }> {
+  const until = performance.now() + ARCHIVED_MAX_MS;
+  for (;;) {
+    const text = await (await fetch(`${url}/metrics`)).text();
+    const read = (name: string) => Number(new RegExp(`^tallymark_archive_${name}_total (.+)$`, "m").exec(text)?.[1]);
+    if (read("events") >= events) return { bytes: read("bytes") };
+    if (performance.now() > until) throw new Error("not everything was archived in time");
+    await delay(100);
   }
 }
 

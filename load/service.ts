@@ -15,6 +15,8 @@ export interface Service {
   /** Of the embedded Redis. */
   readonly redisPid: number;
   readonly redisSocket: string;
+  /** From the command to being ready, Redis included, seconds. */
+  readonly readySeconds: number;
   stop(): Promise<void>;
 }
 
@@ -35,6 +37,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   const config = join(directory, "config.json");
   await writeFile(config, JSON.stringify({ counters }));
   const profiling = profileDir ? ["--cpu-prof", "--cpu-prof-dir", profileDir] : [];
+  const startedAt = performance.now();
   const child = spawn(process.execPath, [...profiling, MAIN, "serve", "--config", config], {
     env: {
       ...foreignEnvironment(),
@@ -53,7 +56,9 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   };
   try {
     const { url, redisPid } = await untilReady(child);
-    return { url, pid: child.pid as number, redisPid, redisSocket: join(directory, "redis", "redis.sock"), stop };
+    const readySeconds = (performance.now() - startedAt) / 1_000;
+    const redisSocket = join(directory, "redis", "redis.sock");
+    return { url, pid: child.pid as number, redisPid, redisSocket, readySeconds, stop };
   } catch (error) {
     await stop();
     throw error;

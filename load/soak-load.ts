@@ -7,13 +7,14 @@ const COPY_SHARE = 0.05;
 /** How many events back a copy may lie: seconds, far less than any horizon. */
 const COPIED_FROM = 5_000;
 
-/** What a soak counts: short windows, so that many buckets open and close. */
+/** What a soak counts: short windows kept for a short time, so that buckets open, close, and leave Redis all along. */
 export const SOAK_COUNTER = {
   name: "soak",
   event: "page.view",
   by: ["subject"],
   sum: "data.amount",
-  windows: ["10s", "1m", "1h"],
+  windows: ["10s", "1m"],
+  keep: { "10s": "2m", "1m": "2m" },
   lateness: "1m",
 } as const;
 

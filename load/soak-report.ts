@@ -38,7 +38,7 @@ export function summarize(samples: readonly Sample[], steadyAfter: number, fault
       redisWithoutKept: held((holdings, { redis }) => redis - keptBytes(holdings)),
       dedupe: held(({ ids }) => ids.bytes),
       stream: slopePerMinute(steady, ({ stream }) => stream),
-      other: held(({ other }, { stream }) => other.bytes - stream),
+      other: held(({ other, streams, jobs }, { stream }) => other.bytes + streams.bytes + jobs.bytes - stream),
     },
     bytesPerNewCell: last && first && cells > 0 ? (last.cells.bytes - first.cells.bytes) / cells : null,
   };

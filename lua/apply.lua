@@ -4,18 +4,21 @@ Applies a batch of stream entries to one partition: all of it, or nothing.
 Everything is checked first. XACK is the fence: an entry for which it returns 0 was applied by somebody else and is
 skipped. After the fence nothing may fail, since Redis does not undo a script's earlier writes.
 
-KEYS[1..9]  stream, lease, state, clocks, families, late, dead, cold, corrections
-KEYS[10..]  dedupe sets, cells, sketches, boards and indexes; the batch refers to them by position
+KEYS[1..11] stream, lease, state, clocks, families, late, dead, cold, corrections, kept, ahead
+KEYS[12..]  dedupe sets, cells, sketches, boards and indexes; the batch refers to them by position
 ARGV[1]     lease token of the caller
 ARGV[2]     batch, MessagePack; see src/stream/plan.ts for its fields
 
-Replies     {"lost"}                       the caller no longer owns the partition
+A batch with a field `rebuild` comes from the lake and counts for one staged generation (lua/stage.lua): its entries were
+applied long ago, so there is no lease, no fence, no duplicate and nothing late. It counts once by its number.
+
+Replies     {"lost"}                       the caller no longer owns the partition, or the generation is not staged
             {"stale", version}             the batch was planned under older definitions
             {"ledger"}                     a bucket is closed that the batch took for open; plan again with its events
             {"ok", applied, duplicates, late, dead, skipped entries}
 --]]
 local STREAM, LEASE, STATE, CLOCKS, FAMILIES, LATE, DEAD = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
-local COLD, CORRECTIONS = KEYS[8], KEYS[9]
+local COLD, CORRECTIONS, KEPT, AHEAD = KEYS[8], KEYS[9], KEYS[10], KEYS[11]
 local token = ARGV[1]
 local batch = cmsgpack.unpack(ARGV[2])
 local UNPACK_MAX = 4000 -- unpack() fails near 8,000 values
@@ -32,8 +35,10 @@ local function callMany(list, command, key, option)
 end
 
 ---------------------------------------------------------------------------------------------------- check
-if redis.call('GET', LEASE) ~= token then return { 'lost' } end
-local version = tonumber(redis.call('HGET', STATE, 'version') or '0')
+local rebuild = batch.rebuild
+if not rebuild and redis.call('GET', LEASE) ~= token then return { 'lost' } end
+local state = redis.call('HMGET', STATE, 'version', 'archiving')
+local version, archiving = tonumber(state[1] or '0'), state[2]
 if batch.version < version then return { 'stale', version } end
 
 local counters, buckets, cells = batch.counters, batch.buckets, batch.cells
@@ -44,10 +49,16 @@ for _, counter in ipairs(counters) do
     counter.clock, counter.advanced, counter.closed = tonumber(clock), tonumber(advanced), tonumber(closed)
     counter.oldest, counter.newest = tonumber(oldest), tonumber(newest)
   end
+  -- A staged generation counts from its seam on.
+  if counter.staged then counter.idle = redis.call('HEXISTS', STATE, 'seam:' .. counter.generation) == 0 end
+end
+if rebuild then
+  if counters[1].idle then return { 'lost' } end
+  if tonumber(redis.call('HGET', STATE, rebuild.field) or '0') >= rebuild.number then return { 'ok', 0, 0, 0, 0, 0 } end
 end
 for _, bucket in ipairs(buckets) do
   local closed = counters[bucket.counter].closed
-  bucket.late = not bucket.corrected and closed ~= nil and bucket.last <= closed
+  bucket.late = not rebuild and not bucket.corrected and closed ~= nil and bucket.last <= closed
   if bucket.late and not bucket.ledger then return { 'ledger' } end
 end
 
@@ -55,7 +66,9 @@ end
 local entries = batch.entries
 local acknowledged, skipped = {}, 0
 for _, entry in ipairs(entries) do
-  entry.mine = redis.call('XACK', STREAM, batch.group, entry.id) == 1
+  entry.mine = rebuild ~= nil or redis.call('XACK', STREAM, batch.group, entry.id) == 1
+  -- What is kept for the archive comes again when the group was made anew.
+  if not rebuild and archiving and redis.call('SISMEMBER', KEPT, entry.id) == 1 then entry.mine = false end
   if entry.mine then acknowledged[#acknowledged + 1] = entry.id else skipped = skipped + 1 end
 end
 
@@ -126,7 +139,9 @@ local function count(event, hit, arrival)
     local cell = cells[hitCell[h]]
     local bucket = buckets[cell.bucket]
     local counter = counters[bucket.counter]
-    if bucket.late then
+    if counter.idle then
+      -- Its events come from the lake.
+    elseif bucket.late then
       wasLate = true
       redis.call('XADD', LATE, '*', 'generation', counter.generation, 'watermark', int(counter.clock),
         'payload', batch.ledger[event])
@@ -135,7 +150,7 @@ local function count(event, hit, arrival)
       gather(bucket, micro, member)
       if cell.key then gather(cell, micro, member) end
     end
-    advance(counter, times[event], arrival)
+    if not counter.idle then advance(counter, times[event], arrival) end
   end
   return wasLate
 end
@@ -300,6 +315,20 @@ for _, counter in ipairs(counters) do
 end
 
 redis.call('HSET', STATE, 'version', int(batch.version))
+if rebuild then
+  redis.call('HSET', STATE, rebuild.field, rebuild.number)
+  return { 'ok', total.applied, 0, 0, 0, 0 }
+end
 redis.call('HINCRBY', STATE, 'applied', #acknowledged)
+redis.call('HINCRBY', STATE, 'events', total.applied + total.duplicates + total.late + total.dead)
+if archiving then
+  local archived, kept = {}, {}
+  for _, id in ipairs(acknowledged) do
+    local list = redis.call('SREM', AHEAD, id) == 1 and archived or kept
+    list[#list + 1] = id
+  end
+  callMany(kept, 'SADD', KEPT)
+  acknowledged = archived
+end
 callMany(acknowledged, 'XDEL', STREAM)
 return { 'ok', total.applied, total.duplicates, total.late, total.dead, skipped }

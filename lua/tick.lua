@@ -6,12 +6,15 @@ of the oldest entry that still waits: what waits was sent before. A historic clo
 to `floor`, the smallest clock of the partitions that are busy, while this partition has nothing to do. A counter that
 has no clock here yet gets one from `seed`, the smallest anywhere, when no partition is busy.
 
-KEYS    stream, lease, state, clocks
-ARGV    token, lease time (ms), MessagePack {liveLag, counters: [{generation, lateness, floor or nil, seed or nil}]}
+Entries that are applied and kept for the archive do not wait.
+
+KEYS    stream, lease, state, clocks, kept
+ARGV    token, lease time (ms),
+        MessagePack {group, liveLag, counters: [{generation, lateness, floor or nil, seed or nil}]}
 Replies {"lost"}
         {"ok", entries waiting, entries added − applied − waiting (0 unless some were lost)}
 --]]
-local STREAM, LEASE, STATE, CLOCKS = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local STREAM, LEASE, STATE, CLOCKS, KEPT = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local token, leaseMs, ticking = ARGV[1], ARGV[2], cmsgpack.unpack(ARGV[3])
 
 if redis.call('GET', LEASE) ~= token then return { 'lost' } end
@@ -27,9 +30,30 @@ if redis.call('EXISTS', STREAM) == 1 then
     if info[i] == 'entries-added' then added = info[i + 1] end
   end
 end
-if waiting > 0 then
-  local first = redis.call('XRANGE', STREAM, '-', '+', 'COUNT', 1)[1][1]
-  upTo = math.min(upTo, tonumber(string.match(first, '^%d+')))
+local kept = redis.call('SCARD', KEPT)
+waiting = waiting - kept
+
+-- Where nothing is kept it is the first; else the oldest that is pending, or the first that nobody has read.
+local function oldestWaiting()
+  local from = '-'
+  if kept > 0 then
+    for _, info in ipairs(redis.call('XINFO', 'GROUPS', STREAM)) do
+      if info[2] == ticking.group then
+        local pending = redis.call('XPENDING', STREAM, ticking.group, '-', '+', 1)[1]
+        if pending then return pending[1] end
+        for i = 1, #info, 2 do
+          if info[i] == 'last-delivered-id' then from = '(' .. info[i + 1] end
+        end
+      end
+    end
+  end
+  local first = redis.call('XRANGE', STREAM, from, '+', 'COUNT', 1)[1]
+  return first and first[1]
+end
+
+local oldest = waiting > 0 and oldestWaiting()
+if oldest then
+  upTo = math.min(upTo, tonumber(string.match(oldest, '^%d+')))
 end
 
 local applied = tonumber(redis.call('HGET', STATE, 'applied') or '0')
@@ -54,4 +78,4 @@ for _, counter in ipairs(ticking.counters) do
     if now ~= text then redis.call('HSET', CLOCKS, counter.generation, now) end
   end
 end
-return { 'ok', waiting, added - applied - waiting }
+return { 'ok', math.max(0, waiting), added - applied - waiting }

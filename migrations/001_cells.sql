@@ -19,7 +19,9 @@ CREATE TABLE cells (
   micro numeric NOT NULL,
   -- HyperLogLog in Redis's own bytes.
   sketch bytea,
-  PRIMARY KEY (generation, window_s, owner, bucket, partition, correction)
+  -- With the numbers in it, lookups of one owner read its leaves alone. Rows lie bucket by bucket, so that in the table
+  -- each of them would be a page of its own.
+  PRIMARY KEY (generation, window_s, owner, bucket, partition, correction) INCLUDE (count, micro)
 ) PARTITION BY RANGE (window_s, bucket);
 
 -- Rankings read all keys of some buckets, and say so in these words. Lookups of one owner do not, so they cannot be

@@ -1,17 +1,24 @@
 import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { resolve } from "node:path";
+import type { ApiKey } from "./core/api-key.ts";
 import type { CounterDefinition } from "./core/counter.ts";
 import { parseCounter } from "./core/counter-parse.ts";
 import { parseDuration } from "./core/duration.ts";
 import { ConfigurationError } from "./core/errors.ts";
 import { isObject } from "./core/event.ts";
+import { parseKeysFile } from "./core/keys-file.ts";
 import { PARTITIONS_MAX } from "./core/limits.ts";
+import { parseRate, RATE_RULE, type Rate } from "./core/rate.ts";
+import { parseLocation } from "./lake/location.ts";
+import type { LakeLocation } from "./lake/store.ts";
 import { parseRedisUrl, type RedisTarget } from "./redis/client.ts";
 import type { Durability } from "./redis/deployment.ts";
 
 export const ROLES = ["api", "worker", "live", "jobs"] as const;
-export type Role = (typeof ROLES)[number];
+/** Not among those that a process has by default, unless `TALLYMARK_ARCHIVE` says where to. */
+export const ARCHIVE_ROLE = "archive";
+export type Role = (typeof ROLES)[number] | typeof ARCHIVE_ROLE;
 
 export interface Config {
   readonly host: string;
@@ -23,7 +30,21 @@ export interface Config {
   readonly partitions: number;
   readonly dedupeHorizonMs: number;
   readonly durability: Durability;
+  /** Whether webhooks may go to addresses that are not on the public internet. */
+  readonly webhookAllowPrivate: boolean;
+  /** Where raw events are archived. `off`: archiving is to be ended; `null`: nothing is said. */
+  readonly archive: LakeLocation | "off" | null;
+  /** By event time, ms; `null`: for ever. */
+  readonly archiveKeepMs: number | null;
+  /** Keys of `TALLYMARK_API_KEYS_FILE`. */
+  readonly apiKeys: readonly ApiKey[];
+  /** Whether everybody may do everything while there is no API key: on loopback, or with `--insecure`. */
+  readonly mayBeOpen: boolean;
+  /** Of callers that have none of their own; `null`: no limit. */
+  readonly rateLimit: Rate | null;
   readonly logLevel: string;
+  /** Origins of other hosts' pages that may use the service; `*`: all. */
+  readonly allowedOrigins: readonly string[];
   readonly roles: ReadonlySet<Role>;
   /** `null`: the configuration says nothing about counters. */
   readonly counters: readonly CounterDefinition[] | null;
@@ -68,6 +89,34 @@ function parseDurability(text: string): Durability {
   return rule("must be everysec, always or replicas:N");
 }
 
+/** `"https://a.example,https://b.example:8443"` → list. */
+function parseOrigins(text: string): string[] {
+  const origins = text
+    .split(",")
+    .map((origin) => origin.trim())
+    .filter((origin) => origin !== "");
+  const isOrigin = (origin: string) => origin === "*" || (URL.canParse(origin) && new URL(origin).origin === origin);
+  return origins.every(isOrigin)
+    ? origins
+    : rule("must be origins like https://example.org, separated by commas, or *");
+}
+
+/** Path of a file of keys → its keys; every fault in it is told. */
+function readKeysFile(path: string): readonly ApiKey[] {
+  if (!path) return [];
+  let value: unknown;
+  try {
+    value = JSON.parse(readFileSync(path, "utf8"));
+  } catch (error) {
+    // A parser's message may show what it stumbled over, which here is a secret.
+    const reason = error instanceof SyntaxError ? "is not valid JSON" : (error as Error).message;
+    return rule(`cannot read ${path}: ${reason}`);
+  }
+  const { keys, faults } = parseKeysFile(value);
+  if (faults.length > 0) throw new ConfigurationError(faults.map((fault) => `TALLYMARK_API_KEYS_FILE: ${fault}`));
+  return keys;
+}
+
 const LOG_LEVELS = ["fatal", "error", "warn", "info", "debug", "trace", "silent"];
 
 const SETTINGS = {
@@ -104,18 +153,43 @@ const SETTINGS = {
     parse: (text: string) => parseDuration(text) ?? rule("must be <n>s, <n>m, <n>h or <n>d"),
   },
   durability: { variable: "TALLYMARK_DURABILITY", field: "durability", fallback: "everysec", parse: parseDurability },
+  archive: {
+    variable: "TALLYMARK_ARCHIVE",
+    field: "archive",
+    fallback: "",
+    parse: (text: string) => (text === "" ? null : text === "off" ? "off" : parseLocation(text)),
+  },
+  archiveKeepMs: {
+    variable: "TALLYMARK_ARCHIVE_KEEP",
+    field: "archiveKeep",
+    fallback: "",
+    parse: (text: string) =>
+      text ? (parseDuration(text) ?? rule("must be <n>s, <n>m, <n>h or <n>d, or unset for ever")) : null,
+  },
   apiKeysFile: {
     variable: "TALLYMARK_API_KEYS_FILE",
     field: "apiKeysFile",
     fallback: "",
-    // Accepting it without checking keys would leave open what its owner believes is locked.
-    parse: (text: string) => text && rule("API keys are not supported by this version"),
+    parse: readKeysFile,
   },
   webhookAllowPrivate: {
     variable: "TALLYMARK_WEBHOOK_ALLOW_PRIVATE",
     field: "webhookAllowPrivate",
     fallback: "0",
-    parse: (text: string) => (["0", "1", "true", "false"].includes(text) ? text : rule("must be 0 or 1")),
+    parse: (text: string) =>
+      ["0", "1", "true", "false"].includes(text) ? text === "1" || text === "true" : rule("must be 0 or 1"),
+  },
+  rateLimit: {
+    variable: "TALLYMARK_RATE_LIMIT",
+    field: "rateLimit",
+    fallback: "",
+    parse: (text: string) => (text ? (parseRate(text) ?? rule(RATE_RULE)) : null),
+  },
+  allowedOrigins: {
+    variable: "TALLYMARK_ALLOWED_ORIGINS",
+    field: "allowedOrigins",
+    fallback: "",
+    parse: parseOrigins,
   },
   logLevel: {
     variable: "TALLYMARK_LOG_LEVEL",
@@ -141,10 +215,12 @@ export function loadConfig({ env, file, roles, insecure }: ConfigSources): Confi
       return undefined as T; // never seen outside: with a fault, no configuration is returned
     }
   };
-  read(SETTINGS.apiKeysFile);
-  read(SETTINGS.webhookAllowPrivate);
-  const config: Config = {
-    host: read(SETTINGS.host),
+  const host = read(SETTINGS.host);
+  const config: Omit<Config, "roles"> = {
+    host,
+    apiKeys: read(SETTINGS.apiKeysFile),
+    mayBeOpen: insecure === true || (host !== undefined && isLoopback(host)),
+    rateLimit: read(SETTINGS.rateLimit),
     port: read(SETTINGS.port),
     dataDir: read(SETTINGS.dataDir),
     redis: read(SETTINGS.redis),
@@ -152,13 +228,17 @@ export function loadConfig({ env, file, roles, insecure }: ConfigSources): Confi
     partitions: read(SETTINGS.partitions),
     dedupeHorizonMs: read(SETTINGS.dedupeHorizonMs),
     durability: read(SETTINGS.durability),
+    archive: read(SETTINGS.archive),
+    archiveKeepMs: read(SETTINGS.archiveKeepMs),
+    webhookAllowPrivate: read(SETTINGS.webhookAllowPrivate),
     logLevel: read(SETTINGS.logLevel),
-    roles: parseRoles(roles, faults),
+    allowedOrigins: read(SETTINGS.allowedOrigins),
     counters: parseCounters(fromFile.counters, faults),
   };
-  faults.push(...combinationFaults(config, insecure ?? false));
+  const complete = { ...config, roles: parseRoles(roles, config.archive, faults) };
+  faults.push(...combinationFaults(complete));
   if (faults.length > 0) throw new ConfigurationError(faults);
-  return Object.freeze(config);
+  return Object.freeze(complete);
 }
 
 const DEFAULT_FILE = "tallymark.config.json";
@@ -190,11 +270,16 @@ function readConfigFile(given: string | undefined, faults: string[]): Record<str
   return parsed;
 }
 
-function parseRoles(text: string | undefined, faults: string[]): ReadonlySet<Role> {
-  if (text === undefined) return new Set(ROLES);
+function parseRoles(text: string | undefined, archive: Config["archive"], faults: string[]): ReadonlySet<Role> {
+  const known: readonly string[] = [...ROLES, ARCHIVE_ROLE];
+  const hasLake = archive !== null && archive !== "off";
+  if (text === undefined) return new Set<Role>(hasLake ? [...ROLES, ARCHIVE_ROLE] : ROLES);
   const names = text.split(",").map((name) => name.trim());
-  const unknown = names.filter((name) => !(ROLES as readonly string[]).includes(name));
-  if (unknown.length > 0) faults.push(`--roles: ${unknown.join(", ")}: must be among ${ROLES.join(", ")}`);
+  const unknown = names.filter((name) => !known.includes(name));
+  if (unknown.length > 0) faults.push(`--roles: ${unknown.join(", ")}: must be among ${known.join(", ")}`);
+  if (names.includes(ARCHIVE_ROLE) && !hasLake) {
+    faults.push("TALLYMARK_ARCHIVE: must say where to, for the role archive");
+  }
   return new Set(names as Role[]);
 }
 
@@ -215,20 +300,15 @@ function parseCounters(value: unknown, faults: string[]): readonly CounterDefini
   return counters;
 }
 
-function combinationFaults(config: Config, insecure: boolean): string[] {
+function combinationFaults(config: Config): string[] {
   const faults: string[] = [];
-  const { host = "", durability } = config as Partial<Config>;
-  if (config.roles.size < ROLES.length) {
+  const { durability } = config as Partial<Config>;
+  if (ROLES.some((role) => !config.roles.has(role))) {
     if (config.redis === null) faults.push("REDIS_URL: is needed when a process has only some of the roles");
     if (config.databaseUrl === null) faults.push("DATABASE_URL: is needed when a process has only some of the roles");
   }
   if (config.redis === null && durability?.kind === "replicas") {
     faults.push("TALLYMARK_DURABILITY: replicas:N needs REDIS_URL, the embedded Redis has no replicas");
-  }
-  if (host && !isLoopback(host) && !insecure) {
-    faults.push(
-      `TALLYMARK_HOST: ${host} can be reached from outside and no API key is configured; use a loopback address or --insecure`,
-    );
   }
   return faults;
 }

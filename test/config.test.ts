@@ -48,8 +48,8 @@ test("all faults are told at once, each with its variable or field", () => {
     TALLYMARK_DURABILITY: "maybe",
     TALLYMARK_LOG_LEVEL: "loud",
     REDIS_URL: "http://x",
-    TALLYMARK_HOST: "0.0.0.0",
-    TALLYMARK_API_KEYS_FILE: "keys",
+    TALLYMARK_API_KEYS_FILE: "/nowhere/keys.json",
+    TALLYMARK_RATE_LIMIT: "fast",
   };
   const faults = faultsOf({ env, file, roles: "api,cook" });
   for (const name of [
@@ -66,7 +66,6 @@ test("all faults are told at once, each with its variable or field", () => {
 
 test.each([
   ["a subset of roles without a shared Redis and Postgres", { env: {}, roles: "api" }, ["REDIS_URL", "DATABASE_URL"]],
-  ["a host beyond loopback", { env: { TALLYMARK_HOST: "::" } }, ["TALLYMARK_HOST"]],
   ["replicas of the embedded Redis", { env: { TALLYMARK_DURABILITY: "replicas:1" } }, ["TALLYMARK_DURABILITY"]],
   ["a file that is not there", { env: {}, file: "/nowhere.json" }, ["--config"]],
 ])("%s is a fault", (_what, sources, names) => {
@@ -74,10 +73,36 @@ test.each([
 });
 
 test.each([
-  ["a host beyond loopback with --insecure", { env: { TALLYMARK_HOST: "0.0.0.0" }, insecure: true }],
-  ["IPv6 loopback", { env: { TALLYMARK_HOST: "::1" } }],
   ["roles with both URLs", { env: { REDIS_URL: "redis://h", DATABASE_URL: "postgres://h" }, roles: "api, worker" }],
 ])("%s is none", (_what, sources) => expect(faultsOf(sources)).toEqual([]));
+
+test.each([
+  ["127.0.0.1", false, true],
+  ["127.1.2.3", false, true],
+  ["::1", false, true],
+  ["localhost", false, true],
+  ["0.0.0.0", false, false],
+  ["::", false, false],
+  ["127.example.org", false, false],
+  ["0.0.0.0", true, true],
+])("without keys, listening on %s (--insecure: %s) may be open: %s", (host, insecure, mayBeOpen) => {
+  expect(loadConfig({ env: { TALLYMARK_HOST: host }, insecure }).mayBeOpen).toBe(mayBeOpen);
+});
+
+test("every fault in a file of keys is told, without what is in it", () => {
+  const file = (content: unknown) => faultsOf({ env: { TALLYMARK_API_KEYS_FILE: fileOf(content) } });
+  const entries = [
+    { name: "a", key: "tm_secret", scopes: ["read"] },
+    { name: "b", scopes: ["all"] },
+  ];
+  expect(file(entries).map((fault) => fault.split(": ").slice(0, 2).join(" "))).toEqual([
+    "TALLYMARK_API_KEYS_FILE [0].key",
+    "TALLYMARK_API_KEYS_FILE [1].scopes",
+    "TALLYMARK_API_KEYS_FILE [1]",
+  ]);
+  expect([...file(entries), ...file("[tm_secret")].join()).not.toContain("tm_secret");
+  expect(file("[tm_secret")).toEqual([expect.stringContaining("is not valid JSON")]);
+});
 
 test.each([
   ["{", "is not valid JSON"],

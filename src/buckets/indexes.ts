@@ -10,15 +10,53 @@ const PAGE = 5_000;
 /** Every key with a cell in any bucket of the part. */
 export async function readIndexedKeys(client: RedisClient, counter: Counter, part: Part): Promise<Set<string>> {
   const found = new Set<string>();
-  for (const range of part.ranges) {
-    const keys = windowKeys(part, counter, range);
-    for (let start = range.from; start < range.to; start += range.window.ms) {
-      for await (const page of indexPages(client, counter, part, range.window, keys.index(start))) {
-        for (const key of page) found.add(key);
-      }
+  for (const { index, window } of bucketsOf(counter, part)) {
+    for await (const page of indexPages(client, counter, part, window, index)) {
+      for (const key of page) found.add(key);
     }
   }
   return found;
+}
+
+/** Distinct keys of the parts: the first `limit` of each bucket, and one more of it where there are more. */
+export async function firstIndexed(
+  client: RedisClient,
+  counter: Counter,
+  parts: readonly Part[],
+  limit: number,
+): Promise<Set<string>> {
+  return readEach(client, counter, parts, (index, window) => [rangeCommand(counter, window), index, 0, limit]);
+}
+
+/** One read of each bucket's index; all that they answer, together. */
+async function readEach(
+  client: RedisClient,
+  counter: Counter,
+  parts: readonly Part[],
+  read: (index: string, window: Window) => Command,
+): Promise<Set<string>> {
+  const pages = await Promise.all(
+    parts.map((part) => {
+      const commands = [...bucketsOf(counter, part)].map(({ index, window }) => read(index, window));
+      return readPart(client, counter, part, commands) as Promise<string[][]>;
+    }),
+  );
+  return new Set(pages.flat(2));
+}
+
+/** The indexes of all buckets of a part. */
+function* bucketsOf(counter: Counter, part: Part): Generator<{ readonly index: string; readonly window: Window }> {
+  for (const range of part.ranges) {
+    const keys = windowKeys(part, counter, range);
+    for (let start = range.from; start < range.to; start += range.window.ms) {
+      yield { index: keys.index(start), window: range.window };
+    }
+  }
+}
+
+/** The widest window's indexes are sorted sets, the others' are lists. */
+function rangeCommand(counter: Counter, window: Window): "zrange" | "lrange" {
+  return window === widestOf(counter) ? "zrange" : "lrange";
 }
 
 /** The keys of one bucket's index, in pages. */
@@ -29,7 +67,7 @@ export async function* indexPages(
   window: Window,
   index: string,
 ): AsyncGenerator<string[]> {
-  const command = window === widestOf(counter) ? "zrange" : "lrange";
+  const command = rangeCommand(counter, window);
   for (let at = 0; ; at += PAGE) {
     const [page] = (await readPart(client, counter, part, [[command, index, at, at + PAGE - 1]])) as [string[]];
     if (page.length > 0) yield page;
@@ -53,19 +91,7 @@ export async function listKeys(
   { prefix, after, limit }: KeysRequest,
 ): Promise<Set<string>> {
   const [min, max] = lexBounds(prefix, after);
-  const pages = await Promise.all(
-    parts.map((part) => {
-      const commands: Command[] = [];
-      for (const range of part.ranges) {
-        const keys = windowKeys(part, counter, range);
-        for (let start = range.from; start < range.to; start += range.window.ms) {
-          commands.push(["zrange", keys.index(start), min, max, "BYLEX", "LIMIT", 0, limit]);
-        }
-      }
-      return readPart(client, counter, part, commands) as Promise<string[][]>;
-    }),
-  );
-  return new Set(pages.flat(2));
+  return readEach(client, counter, parts, (index) => ["zrange", index, min, max, "BYLEX", "LIMIT", 0, limit]);
 }
 
 /** Bounds of a lexicographic range; the byte 0xff is in no UTF-8 text, so it sorts after whatever follows a prefix. */

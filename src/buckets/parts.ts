@@ -62,9 +62,12 @@ export async function readParts(
   const looks = parts.map(({ partition }): Command => ["hmget", partition.cold, ...holdingFields(counter)]);
   const replies = await pipelined(client, [...commands, ...looks]);
   for (const [i, reply] of replies.splice(commands.length).entries()) {
-    const [, ...marks] = reply as (string | null)[];
-    const before = (parts[i] as Part).holding.marks;
-    if (marks.some((text, w) => parseMarks(text).hot !== before[w]?.hot)) throw new BucketsMoved();
+    checkHolding(parts[i] as Part, reply as (string | null)[]);
   }
   return replies;
+}
+
+/** Throws BucketsMoved unless the part's marks, read behind its buckets as `holdingFields`, stand where they stood. */
+export function checkHolding({ holding }: Part, [, ...marks]: readonly (string | null)[]): void {
+  if (marks.some((text, w) => parseMarks(text).hot !== holding.marks[w]?.hot)) throw new BucketsMoved();
 }

@@ -1,5 +1,6 @@
 import { Cluster } from "ioredis";
 import type { RedisClient } from "../redis/client.ts";
+import type { PartitionKeys } from "../redis/keys.ts";
 
 export type Command = readonly [name: string, ...args: (string | number | Buffer)[]];
 
@@ -26,4 +27,16 @@ export async function pipelined(client: RedisClient, commands: readonly Command[
     }
   }
   return replies;
+}
+
+/** Runs the same commands for every partition, in one round trip where a single Redis holds them all. */
+export async function pipelinedEach(
+  client: RedisClient,
+  partitions: readonly PartitionKeys[],
+  commandsOf: (partition: PartitionKeys) => readonly Command[],
+): Promise<unknown[][]> {
+  const lists = partitions.map(commandsOf);
+  if (client instanceof Cluster) return Promise.all(lists.map((commands) => pipelined(client, commands)));
+  const replies = await pipelined(client, lists.flat());
+  return lists.map((commands) => replies.splice(0, commands.length));
 }

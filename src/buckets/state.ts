@@ -3,7 +3,7 @@ import type { RedisClient } from "../redis/client.ts";
 import { parseClock } from "../redis/commands/apply.ts";
 import { type Marks, parseMarks } from "../redis/commands/marks.ts";
 import { correctedField, marksField, type PartitionKeys } from "../redis/keys.ts";
-import { pipelined } from "./pipeline.ts";
+import { pipelinedEach } from "./pipeline.ts";
 
 /** Event time of one counter over all partitions, milliseconds. */
 export interface CounterTime {
@@ -38,16 +38,15 @@ export async function readCounterState(
   partitions: readonly PartitionKeys[],
   counter: Counter,
 ): Promise<CounterState> {
-  const looks = await Promise.all(
-    partitions.map(async (partition) => {
-      const [clock, [corrected, ...marks]] = (await pipelined(client, [
-        ["hget", partition.clocks, String(counter.generation)],
-        ["hmget", partition.cold, ...holdingFields(counter)],
-      ])) as [string | null, (string | null)[]];
-      return { clock, holding: { partition, marks: marks.map(parseMarks), corrected: corrected !== null } };
-    }),
-  );
-  return { time: mergeClocks(looks.map(({ clock }) => clock)), holdings: looks.map(({ holding }) => holding) };
+  const replies = await pipelinedEach(client, partitions, (partition) => [
+    ["hget", partition.clocks, String(counter.generation)],
+    ["hmget", partition.cold, ...holdingFields(counter)],
+  ]);
+  const looks = replies as [string | null, (string | null)[]][];
+  const holdings = looks.map(([, [corrected, ...marks]], p) => {
+    return { partition: partitions[p] as PartitionKeys, marks: marks.map(parseMarks), corrected: corrected !== null };
+  });
+  return { time: mergeClocks(looks.map(([clock]) => clock)), holdings };
 }
 
 /** Fields of `PartitionKeys.cold` that make up a holding: whether it is corrected, then its marks. */

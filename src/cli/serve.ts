@@ -17,8 +17,11 @@ export function serveCommand(): Command {
   return new Command("serve")
     .description("run the service")
     .option("--config <file>", "configuration file (default: tallymark.config.json where there is one)")
-    .option("--roles <roles>", "comma-separated among api, worker, live, jobs (default: all)")
-    .option("--insecure", "listen beyond loopback without API keys")
+    .option(
+      "--roles <roles>",
+      "comma-separated among api, worker, live, jobs, archive (default: all; archive with TALLYMARK_ARCHIVE)",
+    )
+    .option("--insecure", "listen beyond loopback without an API key")
     .action(serve);
 }
 
@@ -43,12 +46,12 @@ async function serve({ config: file, roles, insecure }: ServeOptions): Promise<v
     }
     process.stdout.write(`Tallymark is ready at ${app.url}\n`);
   } catch (error) {
-    process.exit(report(error));
+    process.exit(reportStartFailure(error));
   }
 }
 
-/** Says what is wrong in words; anything unforeseen keeps its stack. */
-function report(error: unknown): number {
+/** Says what is wrong in words; anything unforeseen keeps its stack. @returns the exit code */
+export function reportStartFailure(error: unknown): number {
   if (error instanceof ConfigurationError) {
     process.stderr.write(
       `Tallymark cannot start with this configuration:\n${error.faults.map((f) => `  - ${f}\n`).join("")}`,

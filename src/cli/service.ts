@@ -1,10 +1,10 @@
+import { parseRetryAfter, retryDelay } from "../client/backoff.ts";
+import { networkReason } from "../client/errors.ts";
 import { type Counter, CounterInput, compileCounter } from "../core/counter.ts";
 import { parseCounter } from "../core/counter-parse.ts";
 import { isObject } from "../core/event.ts";
 import { KEYS_LIMIT_MAX } from "../core/limits.ts";
-import { retryDelay } from "./replay/backoff.ts";
 import { type CliIo, CommandFailure } from "./replay/io.ts";
-import { networkReason } from "./replay/url.ts";
 
 const TRIES = 5;
 const REQUEST_TIMEOUT_MS = 60_000;
@@ -30,6 +30,15 @@ export interface SeriesQuery {
   /** Epoch milliseconds. */
   readonly from: number;
   readonly to: number;
+}
+
+/** How far a rebuild is. */
+export interface RebuildAnswer {
+  readonly state: "queued" | "waiting" | "counting" | "done" | "failed";
+  readonly read: number;
+  readonly all: number;
+  readonly events: number;
+  readonly reason: string | null;
 }
 
 export type Json = Readonly<Record<string, unknown>>;
@@ -72,13 +81,22 @@ export class Service {
     return this.#request(`/v1/counters/${counter}/series?${new URLSearchParams(query)}`);
   }
 
+  askRebuild(counter: string, span: { readonly from?: string | undefined; readonly to?: string | undefined }) {
+    return this.#request(`/v1/counters/${encodeURIComponent(counter)}/rebuild`, span);
+  }
+
+  async rebuild(counter: string): Promise<RebuildAnswer> {
+    const answer: unknown = await this.#request(`/v1/counters/${encodeURIComponent(counter)}/rebuild`);
+    return answer as RebuildAnswer;
+  }
+
   /** Answers of those that failed for a passing reason are asked for again, alone. */
   async query(queries: readonly (ValueQuery | SeriesQuery)[]): Promise<Json[]> {
     const results = await this.#queryOnce(queries);
     for (let attempt = 1; attempt < TRIES; attempt++) {
       const failed = [...results.keys()].filter((i) => RETRYABLE.has(results[i]?.status as number));
       if (failed.length === 0) break;
-      await this.#io.clock.sleep(retryDelay(attempt, null, this.#io.clock.now()), this.#io.signal);
+      await this.#io.clock.sleep(retryDelay(attempt, null), this.#io.signal);
       const again = await this.#queryOnce(failed.map((i) => queries[i] as ValueQuery | SeriesQuery));
       for (const [n, i] of failed.entries()) results[i] = again[n] as Json;
     }
@@ -98,7 +116,8 @@ export class Service {
       if (json) return json;
       if (this.#io.signal.aborted) throw new CommandFailure("interrupted");
       if (retryAfter === undefined || attempt === TRIES) throw new CommandFailure(`${this.#url}${path} ${reason}`);
-      await this.#io.clock.sleep(retryDelay(attempt, retryAfter, this.#io.clock.now()), this.#io.signal);
+      const asked = parseRetryAfter(retryAfter, this.#io.clock.now());
+      await this.#io.clock.sleep(retryDelay(attempt, asked), this.#io.signal);
     }
   }
 

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { unpack } from "msgpackr/unpack";
-import { pipelined } from "../buckets/pipeline.ts";
+import { type Command, pipelined } from "../buckets/pipeline.ts";
 import { type Holding, readCounterState } from "../buckets/state.ts";
 import type { Counter } from "../core/counter.ts";
 import { bucketStart } from "../core/window.ts";
@@ -10,8 +10,9 @@ import type { PartitionKeys } from "../redis/keys.ts";
 import { type ExportDependencies, withoutCache } from "./export.ts";
 import type { CellRow } from "./store.ts";
 
-/** Corrections exported in one transaction; one batch of the stream makes one. */
+/** Corrections read at once, and the rows after which a transaction ends; one batch of the stream makes one correction. */
 const CORRECTIONS_AT_ONCE = 100;
+const ROWS_AT_ONCE = 10_000;
 const MICRO = 1_000_000n;
 const MEMBERS_AT_ONCE = 4_000;
 const SCRATCH_SECONDS = 60;
@@ -44,12 +45,20 @@ export async function exportCorrections(deps: CorrectionDependencies, partition:
   for (;;) {
     const entries = await deps.client.xrangeBuffer(partition.corrections, "-", "+", "COUNT", CORRECTIONS_AT_ONCE);
     if (entries.length === 0) return written;
-    const rows: CellRow[] = [];
-    for (const [, fields] of entries) rows.push(...(await rowsOfCorrection(deps, partition, fields)));
-    const { differing } = rows.length > 0 ? await deps.store.insertCells(rows) : { differing: [] };
-    if (differing.length > 0) deps.onDiffering(differing);
-    await deps.client.xdel(partition.corrections, ...entries.map(([id]) => id.toString()));
-    written += rows.length;
+    let [ids, rows]: [string[], CellRow[]] = [[], []];
+    const flush = async () => {
+      const { differing } = rows.length > 0 ? await deps.store.insertCells(rows) : { differing: [] };
+      if (differing.length > 0) deps.onDiffering(differing);
+      await deps.client.xdel(partition.corrections, ...ids);
+      written += rows.length;
+      [ids, rows] = [[], []];
+    };
+    for (const [id, fields] of entries) {
+      ids.push(id.toString());
+      rows.push(...(await rowsOfCorrection(deps, partition, fields)));
+      if (rows.length >= ROWS_AT_ONCE) await flush();
+    }
+    if (ids.length > 0) await flush();
   }
 }
 
@@ -76,11 +85,13 @@ async function rowsOfCorrection(
     // A counter that was deleted meanwhile has nothing left to correct.
     if (target) gather(partition.partition, target, Number(number), line, gathered);
   }
-  const rows: CellRow[] = [];
-  for (const { row, members } of gathered.values()) {
-    rows.push({ ...row, sketch: members.length > 0 ? await sketchOf(deps, partition, members) : null });
-  }
-  return rows;
+  const all = [...gathered.values()];
+  const sketches = await sketchesOf(
+    deps,
+    partition,
+    all.map(({ members }) => members),
+  );
+  return all.map(({ row }, i) => ({ ...row, sketch: sketches[i] ?? null }));
 }
 
 interface Target {
@@ -131,22 +142,26 @@ function gather(
   }
 }
 
-/** The HyperLogLog of some members, made by Redis itself. */
-async function sketchOf(
+/**
+ * The HyperLogLogs of some lists of members, made by Redis itself; `null` for an empty list. A correction has thousands
+ * of them, so they are made in one go and not one after the other.
+ */
+async function sketchesOf(
   { client }: CorrectionDependencies,
   partition: PartitionKeys,
-  members: readonly string[],
-): Promise<Buffer> {
-  const scratch = partition.scratch(randomUUID());
-  for (let at = 0; at < members.length; at += MEMBERS_AT_ONCE) {
-    await pipelined(client, [
-      ["pfadd", scratch, ...members.slice(at, at + MEMBERS_AT_ONCE)],
-      ["expire", scratch, SCRATCH_SECONDS],
-    ]);
-  }
-  const [bytes] = await pipelined(client, [
-    ["getBuffer", scratch],
-    ["unlink", scratch],
-  ]);
-  return withoutCache(bytes as Buffer);
+  lists: readonly (readonly string[])[],
+): Promise<(Buffer | null)[]> {
+  const commands: Command[] = [];
+  /** Of each list, where its sketch is among the replies. */
+  const places = lists.map((members) => {
+    if (members.length === 0) return null;
+    const scratch = partition.scratch(randomUUID());
+    for (let at = 0; at < members.length; at += MEMBERS_AT_ONCE) {
+      commands.push(["pfadd", scratch, ...members.slice(at, at + MEMBERS_AT_ONCE)]);
+    }
+    commands.push(["expire", scratch, SCRATCH_SECONDS], ["getBuffer", scratch], ["unlink", scratch]);
+    return commands.length - 2;
+  });
+  const replies = await pipelined(client, commands);
+  return places.map((place) => (place === null ? null : withoutCache(replies[place] as Buffer)));
 }

@@ -55,6 +55,11 @@ export class Database {
     return this.#failure;
   }
 
+  /** Whether asking opens nothing: a server, or the embedded one once somebody has needed it. */
+  get isAtHand(): boolean {
+    return this.#options.url !== null || this.#backend !== null;
+  }
+
   /** Reads. When `signal` says that nobody waits any more, the statement is cancelled and the signal's reason thrown. */
   async query<R extends object>(
     text: string,

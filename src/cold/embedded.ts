@@ -1,12 +1,16 @@
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, rename, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { Worker } from "node:worker_threads";
 
 /** The name under which Postgres clients look for a socket in a directory. */
 const SOCKET = ".s.PGSQL.5432";
+
+const SOCKET_DIRECTORY = "tallymark-pg-";
+/** Names the socket's directory, for the next one to remove what a killed process has left. */
+const RECORD = "postgres.socket";
 
 /** After that it is ended as a crash would, ms. */
 const STOP_MAX_MS = 10_000;
@@ -30,8 +34,7 @@ export async function startEmbeddedPostgres(
   await mkdir(dataDir, { recursive: true });
   const database = join(dataDir, "postgres");
   if (!existsSync(database)) await makeDatabase(database);
-  // Not in the data directory: the path of a socket has 107 bytes at most.
-  const host = await mkdtemp(join(tmpdir(), "tallymark-pg-"));
+  const host = await makeSocketDirectory(dataDir);
   const thread = startThread({ database, socket: join(host, SOCKET) });
   try {
     await thread.ready;
@@ -73,6 +76,17 @@ async function makeDatabase(database: string): Promise<void> {
   await thread.ready;
   await thread.stop();
   await rename(draft, database);
+}
+
+/** Not in the data directory: the path of a socket has 107 bytes at most. */
+async function makeSocketDirectory(dataDir: string): Promise<string> {
+  const record = join(dataDir, RECORD);
+  const last = await readFile(record, "utf8").catch(() => "");
+  // Its owner has ended: two on the same files would ruin them.
+  if (basename(last).startsWith(SOCKET_DIRECTORY)) await rm(last, { recursive: true, force: true });
+  const host = await mkdtemp(join(tmpdir(), SOCKET_DIRECTORY));
+  await writeFile(record, host);
+  return host;
 }
 
 function startThread(workerData: { readonly database: string; readonly socket: string | null }) {

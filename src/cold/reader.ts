@@ -50,12 +50,17 @@ export async function sumCold(
   spans: readonly ColdSpan[],
   signal?: AbortSignal,
 ): Promise<Map<string, { count: bigint; micro: bigint }>> {
-  const rows = rowsOf(generation, spans, "owner, owner_long, count, micro", "owner = wanted.name");
-  const text = `SELECT ${OWNER}, sum(count) AS count, sum(micro) AS micro FROM ${forEach("$1", rows)}
-    GROUP BY owner, owner_long`;
-  const found = await database.query<TotalRow>(text, [owners.map(indexedOwner)], { signal });
+  // What the index holds, and no more: see the primary key.
+  const rows = rowsOf(generation, spans, "owner, count, micro", "owner = wanted.name");
+  const text = `SELECT owner, sum(count) AS count, sum(micro) AS micro FROM ${forEach("$1", rows)} GROUP BY owner`;
+  const indexed = owners.map(indexedOwner);
+  const found = await database.query<TotalRow>(text, [indexed], { signal });
+  const names = new Map(indexed.map((name, i) => [name.toString("latin1"), (owners[i] as Buffer).toString("latin1")]));
   return new Map(
-    found.map(({ owner, count, micro }) => [owner.toString("latin1"), { count: BigInt(count), micro: BigInt(micro) }]),
+    found.map(({ owner, count, micro }) => [
+      names.get(owner.toString("latin1")) as string,
+      { count: BigInt(count), micro: BigInt(micro) },
+    ]),
   );
 }
 

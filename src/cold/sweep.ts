@@ -1,15 +1,21 @@
 import { holdingFields } from "../buckets/state.ts";
 import { type Counter, compileCounter } from "../core/counter.ts";
 import { forgetDeleted, raiseVersion, readDefinitions, readDeleted } from "../redis/commands/definitions.ts";
+import { forgetSeam } from "../redis/commands/stage.ts";
 import { admissionKey, admissionsKey, type PartitionKeys } from "../redis/keys.ts";
+import type { LedgerArchive } from "./archive.ts";
 import type { CompactDependencies } from "./compact.ts";
 import { deleteBuckets } from "./forget.ts";
 
 /** Entries of a late ledger looked at in one go. */
 const LEDGER_PAGE = 1_000;
 
+export interface SweepDependencies extends CompactDependencies {
+  readonly archive: LedgerArchive;
+}
+
 /** Removes everything that deleted counters have left, in Redis and in cold storage. Answers how many were swept. */
-export async function sweepDeleted(deps: CompactDependencies): Promise<number> {
+export async function sweepDeleted(deps: SweepDependencies): Promise<number> {
   const { client, scripts, partitions } = deps;
   const deleted = await readDeleted(client);
   if (deleted.length === 0) return 0;
@@ -21,6 +27,7 @@ export async function sweepDeleted(deps: CompactDependencies): Promise<number> {
     for (const partition of partitions) await sweepPartition(deps, partition, counter);
     await sweepAdmissions(deps, counter);
     await deps.store.deleteGeneration(generation);
+    await deps.archive.deleteGeneration(partitions, generation);
     await forgetDeleted(client, generation);
   }
   return deleted.length;
@@ -33,6 +40,7 @@ async function sweepPartition(deps: CompactDependencies, partition: PartitionKey
   }
   await client.hdel(partition.cold, ...holdingFields(counter));
   await client.hdel(partition.clocks, String(counter.generation));
+  await forgetSeam(client, partition, counter.generation);
   for (let after = "-"; ; ) {
     const page = await client.xrange(partition.late, after, "+", "COUNT", LEDGER_PAGE);
     const ids = page.filter(([, fields]) => generationOf(fields) === String(counter.generation)).map(([id]) => id);

@@ -2,13 +2,8 @@ import { Ajv } from "ajv";
 import { type CounterDefinition, CounterInput, compileCounter, defaultKeep } from "./counter.ts";
 import { formatDuration, parseDuration } from "./duration.ts";
 import { isObject } from "./event.ts";
+import { DURATION_RULE, type FieldFault, shapeFaults } from "./faults.ts";
 import { parseFieldPath } from "./fields.ts";
-
-/** One fault of a definition: the field and the rule it breaks. */
-export interface FieldFault {
-  readonly field: string;
-  readonly detail: string;
-}
 
 const validateShape = new Ajv({ allErrors: true, strict: false }).compile(CounterInput);
 
@@ -19,7 +14,7 @@ const DEFAULTS = { by: ["subject"], windows: ["1m", "1h", "1d"], lateness: "10m"
 /** A definition as a client wrote it → one with its defaults, or all its faults at once. */
 export function parseCounter(value: unknown): CounterDefinition | FieldFault[] {
   if (!isObject(value)) return [{ field: "", detail: "a counter must be a JSON object" }];
-  const shape = validateShape(value) ? [] : shapeFaults();
+  const shape = validateShape(value) ? [] : shapeFaults(validateShape.errors, "a counter");
   // What has a wrong shape is left out, so that the rest of the same definition is still checked.
   const broken = new Set(shape.map(({ field }) => field.split(".")[0]));
   const sound = Object.fromEntries(Object.entries(value).filter(([field]) => !broken.has(field)));
@@ -49,23 +44,6 @@ function fillKeep(input: Filled): { durations: Record<string, string>; faults: F
   return { durations, faults };
 }
 
-function shapeFaults(): FieldFault[] {
-  const faults = new Map<string, string[]>();
-  for (const { keyword, params, instancePath, message } of validateShape.errors ?? []) {
-    if (keyword === "anyOf") continue; // its branches are listed one by one
-    const child = keyword === "additionalProperties" ? params.additionalProperty : params.missingProperty;
-    const field = [...instancePath.split("/").slice(1), ...(child === undefined ? [] : [child])].join(".");
-    const detail =
-      keyword === "additionalProperties"
-        ? "is not a field of a counter"
-        : keyword === "required"
-          ? "is required"
-          : message;
-    faults.set(field, [...(faults.get(field) ?? []), detail ?? "is invalid"]);
-  }
-  return [...faults].map(([field, details]) => ({ field, detail: [...new Set(details)].join(" or ") }));
-}
-
 function fieldFaults(input: Filled): FieldFault[] {
   const detail = "must be id, source, type, subject or data.<path>";
   const paths: [field: string, path: string | undefined][] = [
@@ -76,8 +54,6 @@ function fieldFaults(input: Filled): FieldFault[] {
   ];
   return paths.filter(([, path]) => path !== undefined && !parseFieldPath(path)).map(([field]) => ({ field, detail }));
 }
-
-const DURATION_RULE = "must be <n>s, <n>m, <n>h or <n>d, at most 10000d";
 
 function windowFaults(input: Filled): FieldFault[] {
   const faults: FieldFault[] = [];

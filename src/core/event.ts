@@ -1,5 +1,6 @@
 import { identityTime } from "./identity.ts";
 import {
+  DATA_DEPTH_MAX,
   FUTURE_MAX_MS,
   ID_BYTES_MAX,
   SOURCE_BYTES_MAX,
@@ -64,6 +65,9 @@ export function validateEvent(value: unknown, now: number, makeId: () => string)
   const subjectFault = subject === null ? null : textFault(subject, 0, SUBJECT_BYTES_MAX);
   if (subjectFault) return new Rejection("invalid_subject", `subject: ${subjectFault}`);
   if (data !== null && !isObject(data)) return new Rejection("invalid_data", "data: must be an object where given");
+  if (data !== null && isDeeper(data, DATA_DEPTH_MAX)) {
+    return new Rejection("invalid_data", `data: must be nested at most ${DATA_DEPTH_MAX} levels deep`);
+  }
   if (value.data_base64 !== undefined) return new Rejection("invalid_data", "data_base64: binary data is not counted");
 
   const id = (givenId as string | null | undefined) ?? makeId();
@@ -91,6 +95,15 @@ function eventTime(given: unknown, id: string | null | undefined): number | null
     "invalid_time",
     `time: must be an RFC 3339 string or whole epoch milliseconds, in the years 1970 to ${years}`,
   );
+}
+
+/** Whether a value has more levels of objects and arrays: JSON that comes in has no bound, and what writes it recurses. */
+function isDeeper(value: object, levels: number): boolean {
+  if (levels === 0) return true;
+  for (const member of Object.values(value)) {
+    if (typeof member === "object" && member !== null && isDeeper(member, levels - 1)) return true;
+  }
+  return false;
 }
 
 function textFault(value: unknown, min: number, max: number): string | null {

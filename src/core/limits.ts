@@ -39,6 +39,11 @@ export const BACKLOG_BYTES_MAX = 256 * 1024 * 1024;
 /** Share of Redis's `maxmemory` above which events are refused; the rest is for applying what waits. */
 export const MEMORY_SHARE_MAX = 0.75;
 
+/** Entries of a late ledger, or dead letters, that one partition keeps in Redis; the archive takes the oldest others. */
+export const LEDGER_HOT = 1_000;
+/** It takes them once there are so many: hundreds at a time, and none where few events are late. */
+export const LEDGER_FULL = 1_500;
+
 /** Buckets in one `series` answer. */
 export const SERIES_BUCKETS_MAX = 10_000;
 /** Buckets that one lookup may read from one partition. */
@@ -48,3 +53,22 @@ export const KEYS_LIMIT_MAX = 1_000;
 export const QUERIES_MAX = 1_000;
 /** Members of a board; at least TOP_LIMIT_MAX, so that one bucket's board answers any `top` of that bucket. */
 export const BOARD_SIZE = 1_000;
+
+/** API keys of a deployment, besides those of a file. */
+export const API_KEYS_MAX = 1_000;
+/** Levels of objects and arrays in an event's data. */
+export const DATA_DEPTH_MAX = 64;
+
+/** Alert rules of a deployment. */
+export const ALERTS_MAX = 10_000;
+/** Keys that one rule on `"*"` watches. */
+export const ALERT_INSTANCES_MAX = 1_000;
+/** Buckets that one rule may read every second, from one partition; a union of so many sketches holds Redis for 25 ms. */
+export const ALERT_BUCKETS_MAX = 1_000;
+/** Transitions kept in the history of one rule. */
+export const ALERT_HISTORY_MAX = 1_000;
+/** Transitions kept for the feed of all rules, and for how long at most, ms. */
+export const ALERT_LOG_MAX = 100_000;
+export const ALERT_LOG_MS = 30 * 86_400_000;
+/** A rule whose counter's clock is further behind wall time is stale, ms. */
+export const ALERT_CLOCK_MAX_LAG_MS = 15 * 60_000;

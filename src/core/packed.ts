@@ -13,7 +13,6 @@ export interface ReceivedEvent {
   readonly identity: Identity;
 }
 
-/** Throws a RangeError when the event's data is nested too deeply to be written as JSON. */
 export function packEvent(event: Event, identity: Identity): PackedEvent {
   const { id, source, type, time, subject, data } = event;
   return JSON.stringify([identity.fingerprint, identity.spread, id, source, type, time, subject, data]);

@@ -6,6 +6,8 @@ import type { StoredDefinitions } from "../redis/commands/definitions.ts";
 export class Definitions {
   readonly version: number;
   readonly counters: readonly Counter[];
+  /** Generations that are being rebuilt beside those of `counters`: counted, and not looked up. */
+  readonly staged: readonly Counter[];
   readonly #byName: ReadonlyMap<string, Counter>;
   readonly #byType = new Map<string, Counter[]>();
   readonly #everyType: readonly Counter[];
@@ -13,9 +15,11 @@ export class Definitions {
   constructor(stored: StoredDefinitions) {
     this.version = stored.version;
     this.counters = stored.counters.map(({ definition, generation }) => compileCounter(definition, generation));
+    this.staged = (stored.staged ?? []).map(({ definition, generation }) => compileCounter(definition, generation));
     this.#byName = new Map(this.counters.map((counter) => [counter.name, counter]));
-    this.#everyType = this.counters.filter((counter) => counter.types === null);
-    for (const counter of this.counters) {
+    const all = [...this.counters, ...this.staged];
+    this.#everyType = all.filter((counter) => counter.types === null);
+    for (const counter of all) {
       for (const type of counter.types ?? []) {
         const list = this.#byType.get(type) ?? [...this.#everyType];
         if (!list.includes(counter)) list.push(counter);
@@ -35,7 +39,7 @@ export class Definitions {
     return counter;
   }
 
-  /** Counters of an event type; their `where` is still to be asked. */
+  /** Counters of an event type, staged ones included; their `where` is still to be asked. */
   forType(type: string): readonly Counter[] {
     return this.#byType.get(type) ?? this.#everyType;
   }

@@ -1,9 +1,10 @@
-import type { CounterDefinition } from "../core/counter.ts";
+import type { Counter, CounterDefinition } from "../core/counter.ts";
 import { lockedDifferences } from "../core/counter-parse.ts";
 import { COUNTERS_MAX } from "../core/limits.ts";
 import { Problem } from "../core/problem.ts";
 import type { RedisClient } from "../redis/client.ts";
 import { raiseVersion, readDefinitions, writeDefinition } from "../redis/commands/definitions.ts";
+import { stageGeneration, unstageGeneration } from "../redis/commands/stage.ts";
 import { DEFINITIONS_CHANNEL, type PartitionKeys } from "../redis/keys.ts";
 import type { Scripts } from "../redis/scripts.ts";
 import { Definitions } from "./definitions.ts";
@@ -18,6 +19,10 @@ export interface RegistryDependencies {
   readonly partitions: readonly PartitionKeys[];
   readonly onError: (error: unknown) => void;
 }
+
+const changedMeanwhile = (name: string) =>
+  new Problem("counter_conflict", `the counter "${name}" was changed or deleted meanwhile`);
+const beingRebuilt = (name: string) => new Problem("counter_conflict", `the counter "${name}" is being rebuilt`);
 
 /** The process's copy of the counter definitions, kept fresh, and the way to change them for everybody. */
 export class CounterRegistry {
@@ -84,6 +89,11 @@ export class CounterRegistry {
   async remove(name: string): Promise<void> {
     await this.#change(async (current) => {
       const { generation } = current.get(name);
+      const staged = current.staged.find((one) => one.name === name);
+      if (staged) {
+        await this.giveUpStaged(staged);
+        return false; // which has changed the definitions
+      }
       return (await this.#write(current, name, null, generation)) && "removed";
     });
   }
@@ -101,13 +111,54 @@ export class CounterRegistry {
    * older definitions any more. `false` when somebody else changed the definitions first.
    */
   async #write(current: Definitions, name: string, definition: CounterDefinition | null, generation: number | null) {
-    const { client, scripts, partitions } = this.#deps;
+    const { client, scripts } = this.#deps;
     const outcome = await writeDefinition(client, scripts, current.version, name, definition, generation);
     if (outcome.kind === "conflict") return false;
-    await Promise.all(partitions.map((partition) => raiseVersion(client, scripts, partition, outcome.version)));
-    await client.publish(DEFINITIONS_CHANNEL, String(outcome.version));
-    await this.#fetch(); // not refresh(): a read that is under way may be older than the write
+    await this.#enforce(outcome.version);
     return true;
+  }
+
+  async #enforce(version: number): Promise<void> {
+    const { client, scripts, partitions } = this.#deps;
+    await Promise.all(partitions.map((partition) => raiseVersion(client, scripts, partition, version)));
+    await client.publish(DEFINITIONS_CHANNEL, String(version));
+    await this.#fetch(); // not refresh(): a read that is under way may be older than the write
+  }
+
+  /** Stages a new generation of a counter, which counts in each partition from its seam on. */
+  async stage(live: Counter): Promise<Counter> {
+    const generation = await this.#change(async (current) => {
+      const { client, scripts } = this.#deps;
+      if (current.get(live.name).generation !== live.generation) throw changedMeanwhile(live.name);
+      if (current.staged.some(({ name }) => name === live.name)) throw beingRebuilt(live.name);
+      const outcome = await stageGeneration(client, scripts, current.version, live.name, live.generation);
+      if (outcome.kind === "conflict") return false;
+      await this.#enforce(outcome.version);
+      return outcome.generation;
+    });
+    return this.#staged(live.name, generation);
+  }
+
+  #staged(name: string, generation: number): Counter {
+    const staged = this.#current.staged.find((one) => one.generation === generation);
+    if (!staged) throw changedMeanwhile(name);
+    return staged;
+  }
+
+  /** Puts a staged generation in the place of the one that lives. */
+  async promote({ name, generation }: Counter, live: Counter): Promise<void> {
+    const { client, scripts } = this.#deps;
+    const outcome = await unstageGeneration(client, scripts, name, generation, live.generation);
+    if (outcome.kind === "conflict") throw changedMeanwhile(name);
+    await this.#enforce(outcome.version);
+  }
+
+  /** Gives a staged generation up, if it still is one; what it has counted is swept. */
+  async giveUpStaged({ name, generation }: Counter): Promise<void> {
+    const { client, scripts } = this.#deps;
+    const outcome = await unstageGeneration(client, scripts, name, generation, null);
+    if (outcome.kind === "ok") await this.#enforce(outcome.version);
+    else await this.#fetch();
   }
 
   close(): void {

@@ -9,6 +9,7 @@ const BY_STATUS: Readonly<Record<number, ProblemCode>> = {
   400: "bad_request",
   404: "not_found",
   413: "too_large",
+  414: "uri_too_long",
   415: "unsupported_media_type",
   503: "unavailable",
 };
@@ -17,7 +18,8 @@ const BY_STATUS: Readonly<Record<number, ProblemCode>> = {
 export function installProblems(app: FastifyInstance): void {
   app.setErrorHandler((error: FastifyError, request, reply) => {
     const problem = toProblem(error);
-    if (problem.code === "internal") request.log.error({ err: error, url: request.url }, "request failed");
+    if (problem.code === "internal")
+      request.log.error({ err: error, route: request.routeOptions.url }, "request failed");
     return sendProblem(reply, problem);
   });
   app.setNotFoundHandler((request, reply) =>

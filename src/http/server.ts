@@ -4,43 +4,39 @@ import fastify, { type FastifyInstance, LogController } from "fastify";
 import { ulid } from "ulid";
 import { REQUEST_BYTES_MAX } from "../core/limits.ts";
 import type { Logger } from "../log.ts";
-import { version } from "../version.ts";
-import { installProblems } from "./problems.ts";
-import { START_PAGE } from "./start-page.ts";
-
-/** A request that has not come in completely after this long is given up, ms; Fastify's default is never. */
-const REQUEST_TIMEOUT_MS = 30_000;
+import type { Metrics } from "../metrics.ts";
+import { answerTransportError, LISTENER_OPTIONS, limitConnections, REQUEST_TIMEOUT_MS, takeToken } from "./listener.ts";
+import { observeRequests } from "./observe.ts";
+import { DOCUMENT } from "./openapi.ts";
+import { describeSecurity, SECURITY_SCHEMES } from "./openapi-security.ts";
+import { installProblems, sendProblem, toProblem } from "./problems.ts";
+import { installSecurityHeaders } from "./security-headers.ts";
 
 /** The HTTP server without its routes. */
-export async function createServer(log: Logger): Promise<FastifyInstance> {
+export async function createServer(log: Logger, metrics: Metrics): Promise<FastifyInstance> {
   const app = fastify({
     loggerInstance: log,
     // A line per request would cost more than most requests do; what fails is logged where it fails.
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: REQUEST_BYTES_MAX,
     requestTimeout: REQUEST_TIMEOUT_MS,
+    http: LISTENER_OPTIONS,
+    clientErrorHandler: answerTransportError,
+    rewriteUrl: takeToken,
+    // What the router refuses before there is a route.
+    frameworkErrors: (error, _request, reply) => sendProblem(reply as never, toProblem(error)),
     genReqId: () => ulid(),
     forceCloseConnections: "idle",
     routerOptions: { maxParamLength: 1_024 },
   }).withTypeProvider<TypeBoxTypeProvider>();
+  limitConnections(app as unknown as FastifyInstance);
   installProblems(app as unknown as FastifyInstance);
+  installSecurityHeaders(app as unknown as FastifyInstance);
+  observeRequests(app as unknown as FastifyInstance, metrics);
   await app.register(fastifySwagger, {
-    openapi: {
-      openapi: "3.1.0",
-      info: {
-        title: "Tallymark",
-        description: "Exact real-time counters on Redis.",
-        version,
-        license: { name: "Apache-2.0", identifier: "Apache-2.0" },
-      },
-    },
+    openapi: { ...DOCUMENT, components: { securitySchemes: SECURITY_SCHEMES } },
+    transform: describeSecurity,
   });
-  app.get("/openapi.json", { schema: { hide: true } }, async () => app.swagger());
-  app.get("/", { schema: { hide: true } }, async (_request, reply) =>
-    reply
-      .type("text/html; charset=utf-8")
-      .header("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'")
-      .send(START_PAGE),
-  );
+  app.get("/openapi.json", { config: { scope: "open" }, schema: { hide: true } }, async () => app.swagger());
   return app as unknown as FastifyInstance;
 }

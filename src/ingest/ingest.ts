@@ -73,17 +73,12 @@ export class Ingest {
     const { secret, partitions } = this.#deps;
     const identity = identify(secret, event.source, event.id);
     const partition = partitions[identity.spread % partitions.length] as PartitionKeys;
-    try {
-      const packed = packEvent(event, identity);
-      // UTF-8 needs at most three bytes for each UTF-16 unit, so most texts need no counting.
-      if (packed.length * 3 > EVENT_BYTES_MAX && Buffer.byteLength(packed) > EVENT_BYTES_MAX) {
-        return new Rejection("too_large", `the event must be at most ${EVENT_BYTES_MAX} bytes`);
-      }
-      return { partition, packed };
-    } catch (error) {
-      if (error instanceof RangeError) return new Rejection("invalid_data", "data: is nested too deeply");
-      throw error;
+    const packed = packEvent(event, identity);
+    // UTF-8 needs at most three bytes for each UTF-16 unit, so most texts need no counting.
+    if (packed.length * 3 > EVENT_BYTES_MAX && Buffer.byteLength(packed) > EVENT_BYTES_MAX) {
+      return new Rejection("too_large", `the event must be at most ${EVENT_BYTES_MAX} bytes`);
     }
+    return { partition, packed };
   }
 
   #sumFault(event: Event): Rejection | null {
@@ -103,6 +98,7 @@ export class Ingest {
    */
   async enqueue(accepted: readonly AcceptedEvent[], waitMs: number | null): Promise<Outcome | null> {
     const { producer, outcomes, gate, metrics } = this.#deps;
+    if (gate.reason !== null) metrics.ingestRefused.inc();
     gate.pass();
     const shares = shareOut(byPartition(accepted));
     const expected = shares.map(() => (waitMs === null ? null : outcomes.expect(waitMs)));

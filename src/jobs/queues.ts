@@ -3,11 +3,13 @@ import type { Logger } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
 import type { Connections, RedisClient } from "../redis/client.ts";
 import { JOBS_PREFIX } from "../redis/keys.ts";
+import { LAKE, type LakeWork, runLakeJob, TIDY } from "./lake.ts";
 import type { Work } from "./work.ts";
 
 /** What there is to do; each has a queue of its own, so that one that waits holds no other up. */
 export const JOBS = ["close", "export", "forget", "compact"] as const;
-export type JobName = (typeof JOBS)[number];
+/** `lake` only where there is one. */
+export type JobName = (typeof JOBS)[number] | typeof LAKE;
 
 interface PartitionJob {
   readonly partition?: number;
@@ -15,6 +17,7 @@ interface PartitionJob {
 
 const CLOSE_EVERY_MS = 1_000;
 const COMPACT_EVERY_MS = 60_000;
+const TIDY_EVERY_MS = 600_000;
 /** Schedules are put again so often, in case somebody has emptied BullMQ's keys. */
 const RESCHEDULE_MS = 10_000;
 /** Partitions exported at the same time by one process. */
@@ -38,18 +41,25 @@ const ONE_AT_A_TIME_MS = 60_000;
 export interface JobsDependencies {
   readonly connections: Connections;
   readonly work: Work;
+  /** `null`: there is no lake. */
+  readonly lake: LakeWork | null;
   readonly metrics: Metrics;
   readonly log: Logger;
 }
 
+function namesOf({ lake }: JobsDependencies): readonly JobName[] {
+  return lake ? [...JOBS, LAKE] : JOBS;
+}
+
 /**
  * BullMQ only says "look for what is due": all state is in the data. `close` finds partitions with something to export
- * and asks for their `export`, which asks for their `forget`; `compact` runs once a minute.
+ * and asks for their `export`, which asks for their `forget`; `compact` runs once a minute, `tidy` every ten; `rebuild`
+ * is asked for by somebody, and shares a queue with `tidy`.
  */
 export class Jobs {
   readonly #deps: JobsDependencies;
   readonly #clients: RedisClient[];
-  readonly #queues: Readonly<Record<JobName, Queue<PartitionJob>>>;
+  readonly #queues: Readonly<Partial<Record<typeof LAKE, Queue>> & Record<(typeof JOBS)[number], Queue<PartitionJob>>>;
   readonly #workers: readonly Worker<PartitionJob>[];
   readonly #timer: NodeJS.Timeout;
 
@@ -58,13 +68,14 @@ export class Jobs {
     this.#clients = clients;
     const [client] = clients as [RedisClient];
     const options = { connection: client, prefix: JOBS_PREFIX, defaultJobOptions: JOB_OPTIONS };
-    this.#queues = Object.fromEntries(JOBS.map((name) => [name, new Queue(name, options)])) as Record<
+    const names = namesOf(deps);
+    this.#queues = Object.fromEntries(names.map((name) => [name, new Queue(name, options)])) as Record<
       JobName,
       Queue<PartitionJob>
     >;
-    this.#workers = JOBS.map((name, i) => {
+    this.#workers = names.map((name, i) => {
       const connection = blocking[i] as RedisClient;
-      const worker = new Worker<PartitionJob>(name, (job) => this.#run(name, job), {
+      const worker = new Worker<PartitionJob>(name, (job) => this.#measured(name, job), {
         connection,
         prefix: JOBS_PREFIX,
         concurrency: name === "export" ? CONCURRENCY : 1,
@@ -81,7 +92,7 @@ export class Jobs {
   }
 
   static async start(deps: JobsDependencies): Promise<Jobs> {
-    const clients = await Promise.all([undefined, ...JOBS].map(() => deps.connections.open("queue")));
+    const clients = await Promise.all([undefined, ...namesOf(deps)].map(() => deps.connections.open("queue")));
     const jobs = new Jobs(deps, clients, clients.slice(1));
     await jobs.#schedule();
     return jobs;
@@ -92,18 +103,29 @@ export class Jobs {
   }
 
   async #schedule(): Promise<void> {
-    const { close, compact } = this.#queues;
+    const { close, compact, lake } = this.#queues;
     await close.upsertJobScheduler("close", { every: CLOSE_EVERY_MS }, { name: "close", opts: { attempts: 1 } });
     await compact.upsertJobScheduler("compact", { every: COMPACT_EVERY_MS }, { name: "compact", opts: JOB_OPTIONS });
+    await lake?.setGlobalConcurrency(1);
+    await lake?.upsertJobScheduler(TIDY, { every: TIDY_EVERY_MS }, { name: TIDY, opts: JOB_OPTIONS });
   }
 
-  async #run(name: JobName, { data: { partition } }: Job<PartitionJob>): Promise<void> {
-    const { work } = this.#deps;
+  async #measured(name: JobName, job: Job): Promise<unknown> {
+    const { jobSeconds, jobRetries } = this.#deps.metrics;
+    if (job.attemptsMade > 0) jobRetries.inc({ queue: name });
+    const stop = jobSeconds.startTimer({ queue: name });
+    return this.#run(name, job).finally(stop);
+  }
+
+  async #run(name: JobName, job: Job): Promise<unknown> {
+    const { work, lake } = this.#deps;
+    if (name === LAKE) return lake && runLakeJob(lake, job);
     if (name === "compact") return work.compactAll();
     if (name === "close") {
       for (const due of await work.findDue()) await this.#ask("export", due);
       return;
     }
+    const { partition } = job.data as PartitionJob;
     if (partition === undefined) return;
     if (name === "forget") return work.forgetPartition(partition);
     await work.exportPartition(partition);
@@ -117,7 +139,7 @@ export class Jobs {
   }
 
   #told(name: JobName, error: Error): void {
-    this.#deps.metrics.jobFailures.inc({ job: name });
+    this.#deps.metrics.jobFailures.inc({ queue: name });
     this.#deps.log.warn({ err: error, job: name }, "a job failed; it is tried again");
   }
 

@@ -1,18 +1,33 @@
+import type { LedgerArchive } from "../cold/archive.ts";
 import { compact } from "../cold/compact.ts";
 import { type CorrectionDependencies, exportCorrections } from "../cold/corrections.ts";
 import { exportClosed } from "../cold/export.ts";
 import { forgetExported } from "../cold/forget.ts";
 import { sweepDeleted } from "../cold/sweep.ts";
 import type { Counter } from "../core/counter.ts";
+import { LEDGER_FULL, LEDGER_HOT } from "../core/limits.ts";
 import { bucketStart } from "../core/window.ts";
 import type { Metrics } from "../metrics.ts";
 import { parseClock } from "../redis/commands/apply.ts";
 import { parseMarks } from "../redis/commands/marks.ts";
-import { marksField, type PartitionKeys } from "../redis/keys.ts";
+import { LEDGERS, marksField, type PartitionKeys } from "../redis/keys.ts";
 
 export interface WorkDependencies extends CorrectionDependencies {
   readonly partitions: readonly PartitionKeys[];
+  readonly archive: LedgerArchive;
   readonly metrics: Metrics;
+}
+
+/** What a look at one partition shows. */
+interface Look {
+  readonly partition: number;
+  readonly isDue: boolean;
+  /** Event time that is closed and not exported, of the window where it is most, ms. */
+  readonly behind: number;
+  /** By generation. */
+  readonly clocks: Readonly<Record<string, string>>;
+  /** Entries in Redis, in the order of LEDGERS. */
+  readonly ledgers: readonly number[];
 }
 
 /**
@@ -26,26 +41,45 @@ export class Work {
     this.#deps = deps;
   }
 
-  /** Partitions with something to export. Also measures how far export is behind. */
+  /** Partitions with something to export. Also measures what the look has shown of the whole deployment. */
   async findDue(): Promise<number[]> {
-    const due: number[] = [];
-    let lag = 0;
-    for (const keys of this.#deps.partitions) {
-      const { isDue, behind } = await this.#look(keys);
-      if (isDue) due.push(keys.partition);
-      lag = Math.max(lag, behind);
-    }
-    this.#deps.metrics.exportLag.set(lag / 1_000);
-    return due;
+    const looks: Look[] = [];
+    for (const keys of this.#deps.partitions) looks.push(await this.#look(keys));
+    this.#measure(looks);
+    return looks.filter(({ isDue }) => isDue).map(({ partition }) => partition);
   }
 
-  /** Everything closed and every correction of one partition. */
+  #measure(looks: readonly Look[]): void {
+    const { exportLag, ledgerEntries, watermarkLag } = this.#deps.metrics;
+    exportLag.set(Math.max(0, ...looks.map(({ behind }) => behind)) / 1_000);
+    for (const [i, ledger] of LEDGERS.entries()) {
+      ledgerEntries.set(
+        { ledger },
+        looks.map(({ ledgers }) => ledgers[i] ?? 0).reduce((a, b) => a + b, 0),
+      );
+    }
+    // A counter that was deleted must not stay behind for ever.
+    watermarkLag.reset();
+    const now = Date.now();
+    for (const { name, generation } of this.#counters) {
+      const texts = looks.map(({ clocks }) => clocks[generation]).filter((text) => text !== undefined);
+      if (texts.length === 0) continue;
+      const watermark = Math.min(...texts.map((text) => parseClock(text).clock));
+      watermarkLag.set({ counter: name }, Math.max(0, now - watermark) / 1_000);
+    }
+  }
+
+  /** Everything closed, every correction, and what its ledgers have too much of, of one partition. */
   async exportPartition(partition: number): Promise<void> {
     const keys = this.#deps.partitions[partition];
     if (!keys) return;
-    const { metrics } = this.#deps;
+    const { archive, metrics } = this.#deps;
     metrics.exportedRows.inc(await exportCorrections(this.#deps, keys));
     for (const counter of this.#counters) metrics.exportedRows.inc(await exportClosed(this.#deps, keys, counter));
+    for (const ledger of LEDGERS) {
+      const limits = { above: LEDGER_FULL, keep: LEDGER_HOT };
+      metrics.ledgerArchived.inc({ ledger }, await archive.take(keys, ledger, limits));
+    }
   }
 
   /** Everything of one partition that is exported and past its `keep`. */
@@ -57,22 +91,25 @@ export class Work {
     }
   }
 
-  /** What is past its `coldKeep`, and what deleted counters have left. */
+  /** What is past its `coldKeep`, what deleted counters have left, and what was not ended in the ledgers' archive. */
   async compactAll(): Promise<void> {
+    const { archive, partitions } = this.#deps;
     for (const counter of this.#counters) await compact(this.#deps, counter);
     await sweepDeleted(this.#deps);
+    for (const keys of partitions) for (const ledger of LEDGERS) await archive.finish(keys, ledger);
   }
 
   get #counters(): readonly Counter[] {
     return this.#deps.registry.current.counters;
   }
 
-  async #look(keys: PartitionKeys): Promise<{ isDue: boolean; behind: number }> {
+  async #look(keys: PartitionKeys): Promise<Look> {
     const { client } = this.#deps;
-    const [clocks, cold, corrections] = await Promise.all([
+    const [clocks, cold, corrections, ...ledgers] = await Promise.all([
       client.hgetall(keys.clocks),
       client.hgetall(keys.cold),
       client.xlen(keys.corrections),
+      ...LEDGERS.map((ledger) => client.xlen(keys[ledger])),
     ]);
     let behind = 0;
     for (const counter of this.#counters) {
@@ -86,6 +123,8 @@ export class Work {
         behind = Math.max(behind, closed - since);
       }
     }
-    return { isDue: behind > 0 || corrections > 0, behind };
+    const isFull = ledgers.some((entries) => entries >= LEDGER_FULL);
+    const { partition } = keys;
+    return { partition, isDue: behind > 0 || corrections > 0 || isFull, behind, clocks, ledgers };
   }
 }

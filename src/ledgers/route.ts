@@ -1,20 +1,13 @@
 import type { FastifyPluginAsyncTypebox } from "@fastify/type-provider-typebox";
 import { Type } from "typebox";
-import type { Counter } from "../core/counter.ts";
 import { unpackPayload } from "../core/packed.ts";
 import { Problem } from "../core/problem.ts";
 import { formatTime } from "../core/time.ts";
 import type { CounterRegistry } from "../counters/registry.ts";
 import { problems } from "../http/schemas.ts";
-import type { RedisClient } from "../redis/client.ts";
-import type { PartitionKeys } from "../redis/keys.ts";
-import type { Scripts } from "../redis/scripts.ts";
-import { Ledger } from "./ledger.ts";
+import { Ledger, type LedgerDependencies } from "./ledger.ts";
 
-export interface LedgerRoutesOptions {
-  readonly client: RedisClient;
-  readonly scripts: Scripts;
-  readonly partitions: readonly PartitionKeys[];
+export interface LedgerRoutesOptions extends LedgerDependencies {
   readonly registry: CounterRegistry;
   /** Throws while no events are taken. */
   readonly pass: () => void;
@@ -28,33 +21,40 @@ const LateEvent = Type.Object({
   watermark: Type.String({ description: "The partition's clock of the counter when the event came" }),
 });
 const DeadLetter = Type.Object({ ref: Type.String(), reason: Type.String(), event: Type.Unknown() });
-const ReadmitBody = Type.Union([
-  Type.Object({ refs: Type.Array(Type.String(), { minItems: 1, maxItems: 1_000 }) }),
-  Type.Object({ counter: Type.String(), all: Type.Literal(true) }),
-]);
+const ReadmitBody = Type.Union(
+  [
+    Type.Object({ refs: Type.Array(Type.String(), { minItems: 1, maxItems: 1_000 }) }),
+    Type.Object({ counter: Type.String(), all: Type.Literal(true) }),
+  ],
+  { examples: [{ counter: "sales", all: true }] },
+);
+const Page = Type.Optional(Type.String({ description: "That of the page before" }));
 
 export const ledgerRoutes: FastifyPluginAsyncTypebox<LedgerRoutesOptions> = async (app, options) => {
-  const { client, scripts, partitions, registry, pass } = options;
-  const late = new Ledger(client, scripts, partitions, "late");
-  const dead = new Ledger(client, scripts, partitions, "dead");
+  const { registry, pass } = options;
+  const late = new Ledger(options, "late");
+  const dead = new Ledger(options, "dead");
   const tags = ["Ledgers"];
 
-  const find = (name: string): Counter => registry.current.get(name);
-  const isOf = (counter: Counter) => (fields: Readonly<Record<string, string>>) =>
-    fields.generation === String(counter.generation);
+  const generationOf = (name: string): number => registry.current.get(name).generation;
 
   app.get(
     "/v1/late",
     {
+      config: { scope: "read" },
       schema: {
         tags,
+        operationId: "listLate",
         summary: "Events that were late for a counter",
-        querystring: Type.Object({ counter: Type.String(), cursor: Type.Optional(Type.String()) }),
-        response: { 200: Type.Object({ late: Type.Array(LateEvent), cursor: Cursor }), ...problems(400, 404, 503) },
+        querystring: Type.Object({ counter: Type.String({ examples: ["sales"] }), cursor: Page }),
+        response: {
+          200: Type.Object({ late: Type.Array(LateEvent), cursor: Cursor }, { description: "One page" }),
+          ...problems(400, 404, 503),
+        },
       },
     },
     async ({ query }) => {
-      const { entries, cursor } = await late.list(query.cursor, isOf(find(query.counter)));
+      const { entries, cursor } = await late.list(query.cursor, generationOf(query.counter));
       const shown = entries.map(({ ref, fields }) => ({
         ref,
         counter: query.counter,
@@ -68,17 +68,22 @@ export const ledgerRoutes: FastifyPluginAsyncTypebox<LedgerRoutesOptions> = asyn
   app.post(
     "/v1/late/readmit",
     {
+      config: { scope: "admin" },
       schema: {
         tags,
+        operationId: "readmitLate",
         summary: "Count late events after all",
         body: ReadmitBody,
-        response: { 202: Type.Object({ readmitted: Type.Integer() }), ...problems(400, 404, 503) },
+        response: {
+          202: Type.Object({ readmitted: Type.Integer() }, { description: "On their way" }),
+          ...problems(400, 404, 503),
+        },
       },
     },
     async ({ body }, reply) => {
       pass();
       const readmitted =
-        "refs" in body ? await late.requeue(body.refs) : await readmitAll(late, isOf(find(body.counter)));
+        "refs" in body ? await late.requeue(body.refs) : await readmitAll(late, generationOf(body.counter), pass);
       return reply.code(202).send({ readmitted });
     },
   );
@@ -86,15 +91,20 @@ export const ledgerRoutes: FastifyPluginAsyncTypebox<LedgerRoutesOptions> = asyn
   app.get(
     "/v1/dead-letters",
     {
+      config: { scope: "read" },
       schema: {
         tags,
+        operationId: "listDeadLetters",
         summary: "Events that could not be applied",
-        querystring: Type.Object({ cursor: Type.Optional(Type.String()) }),
-        response: { 200: Type.Object({ deadLetters: Type.Array(DeadLetter), cursor: Cursor }), ...problems(400, 503) },
+        querystring: Type.Object({ cursor: Page }),
+        response: {
+          200: Type.Object({ deadLetters: Type.Array(DeadLetter), cursor: Cursor }, { description: "One page" }),
+          ...problems(400, 503),
+        },
       },
     },
     async ({ query }) => {
-      const { entries, cursor } = await dead.list(query.cursor, () => true);
+      const { entries, cursor } = await dead.list(query.cursor, null);
       const shown = entries.map(({ ref, fields }) => ({
         ref,
         reason: fields.reason as string,
@@ -107,12 +117,17 @@ export const ledgerRoutes: FastifyPluginAsyncTypebox<LedgerRoutesOptions> = asyn
   app.post(
     "/v1/dead-letters/:ref/retry",
     {
+      config: { scope: "admin" },
       schema: {
         tags,
+        operationId: "retryDeadLetter",
         summary: "Apply a dead letter again",
         description: "What still cannot be applied comes back as a new dead letter.",
         params: Type.Object({ ref: Type.String() }),
-        response: { 202: Type.Object({ retried: Type.Integer() }), ...problems(400, 404, 503) },
+        response: {
+          202: Type.Object({ retried: Type.Integer() }, { description: "On its way" }),
+          ...problems(400, 404, 503),
+        },
       },
     },
     async ({ params }, reply) => {
@@ -124,11 +139,13 @@ export const ledgerRoutes: FastifyPluginAsyncTypebox<LedgerRoutesOptions> = asyn
   );
 };
 
-async function readmitAll(late: Ledger, wanted: Parameters<Ledger["list"]>[1]): Promise<number> {
+/** Ends early while no events are taken: what comes from cold storage fills the stream. */
+async function readmitAll(late: Ledger, generation: number, pass: () => void): Promise<number> {
   let readmitted = 0;
   let cursor: string | undefined;
   do {
-    const page = await late.list(cursor, wanted);
+    pass();
+    const page = await late.list(cursor, generation);
     readmitted += await late.requeue(page.entries.map(({ ref }) => ref));
     cursor = page.cursor ?? undefined;
   } while (cursor !== undefined);

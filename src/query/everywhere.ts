@@ -1,16 +1,18 @@
 import { type Cell, emptyCell, readSeries, readSums } from "../buckets/cells.ts";
 import { hotParts, marksOf } from "../buckets/parts.ts";
 import { Sketches } from "../buckets/sketches.ts";
-import type { Holding } from "../buckets/state.ts";
+import { type CounterState, type Holding, readCounterState } from "../buckets/state.ts";
 import type { Database } from "../cold/database.ts";
 import { type ColdSpan, seriesCold, sketchesCold, sumCold } from "../cold/reader.ts";
 import type { Counter } from "../core/counter.ts";
 import type { Range } from "../core/window.ts";
 import type { RedisClient } from "../redis/client.ts";
 import { type CellOwner, ownerBytes, type PartitionKeys } from "../redis/keys.ts";
+import type { Scripts } from "../redis/scripts.ts";
 
 export interface EverywhereDependencies {
   readonly client: RedisClient;
+  readonly scripts: Scripts;
   readonly partitions: readonly PartitionKeys[];
   readonly isCluster: boolean;
   readonly cold: Database;
@@ -31,16 +33,33 @@ export interface View {
 export class Everywhere {
   readonly deps: EverywhereDependencies;
   readonly #sketches: Sketches;
+  /** Looks of this turn of the event loop, by generation of the counter. */
+  readonly #looks = new Map<number, Promise<CounterState>>();
 
   constructor(deps: EverywhereDependencies) {
     this.deps = deps;
     this.#sketches = new Sketches(deps.client, deps.partitions, deps.isCluster);
   }
 
+  /**
+   * The state of a counter, as it is after everything that this turn of the event loop has read: whoever asks within
+   * the turn shares one look, which is sent at its end (see `joiningWrites`).
+   */
+  look(counter: Counter): Promise<CounterState> {
+    const { generation } = counter;
+    let look = this.#looks.get(generation);
+    if (!look) {
+      look = readCounterState(this.deps.client, this.deps.partitions, counter);
+      this.#looks.set(generation, look);
+      setImmediate(() => this.#looks.delete(generation));
+    }
+    return look;
+  }
+
   /** For each owner, all cells of the ranges added up. */
   async sums(view: View, owners: readonly CellOwner[], ranges: readonly Range[]): Promise<Cell[]> {
     const { counter, holdings, signal } = view;
-    const cells = await readSums(this.deps.client, counter, hotParts(counter, holdings, ranges), owners);
+    const cells = await readSums(this.deps, counter, hotParts(counter, holdings, ranges), owners);
     const spans = coldSpans(counter, holdings, ranges);
     if (spans.length === 0 || owners.length === 0) return cells;
     const names = owners.map(ownerBytes);

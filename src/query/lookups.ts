@@ -1,6 +1,5 @@
 import { type Cell, sumCells } from "../buckets/cells.ts";
-import { BucketsMoved } from "../buckets/parts.ts";
-import { type CounterState, type CounterTime, goneTo, readCounterState } from "../buckets/state.ts";
+import { type CounterState, type CounterTime, goneTo } from "../buckets/state.ts";
 import { type Counter, finestOf } from "../core/counter.ts";
 import { showCount, showSum } from "../core/decimal.ts";
 import { decodeKey } from "../core/key.ts";
@@ -8,8 +7,9 @@ import { SERIES_BUCKETS_MAX } from "../core/limits.ts";
 import { Problem } from "../core/problem.ts";
 import { formatTime } from "../core/time.ts";
 import type { Range, Window } from "../core/window.ts";
-import { coldSpans, Everywhere, type EverywhereDependencies, type View } from "./everywhere.ts";
+import { Everywhere, type EverywhereDependencies } from "./everywhere.ts";
 import { type KeysRequest, pageOfKeys } from "./keys.ts";
+import { type Lookup, lookAt } from "./look.ts";
 import type { SeriesRequest, TopRequest, ValueRequest } from "./request.ts";
 import { planSpan, resolveSpan, type Span, widenSpan } from "./span.ts";
 import { rankKeys } from "./top.ts";
@@ -51,9 +51,6 @@ export interface KeysAnswer {
 export interface LookupsDependencies extends EverywhereDependencies {
   readonly now: () => number;
 }
-
-/** How often a lookup begins again because buckets left Redis under it; each mark moves about once a second. */
-const ATTEMPTS = 10;
 
 /** Answers lookups, merged over all partitions, from Redis and cold storage as from one. */
 export class Lookups {
@@ -117,28 +114,8 @@ export class Lookups {
     return this.#look(counter, signal, (state, view) => pageOfKeys(this.#everywhere, view, state.time, request));
   }
 
-  /**
-   * Event time is read before cells: what is final by it was final when the cells were read. A lookup that met buckets
-   * on their way from Redis to cold storage, or out of it, is made again.
-   */
-  async #look<Answer>(
-    counter: Counter,
-    signal: AbortSignal | undefined,
-    lookup: (state: CounterState, view: View) => Promise<readonly [Answer, readonly Range[]]>,
-  ): Promise<Answer> {
-    const { client, partitions } = this.#deps;
-    for (let attempt = 1; ; attempt++) {
-      const state = await readCounterState(client, partitions, counter);
-      try {
-        const [answer, ranges] = await lookup(state, { counter, holdings: state.holdings, signal });
-        if (coldSpans(counter, state.holdings, ranges).length === 0) return answer;
-        const after = await readCounterState(client, partitions, counter);
-        if (goneTo(counter, after).every((gone, w) => gone === goneTo(counter, state)[w])) return answer;
-      } catch (error) {
-        if (!(error instanceof BucketsMoved)) throw error;
-      }
-      if (attempt === ATTEMPTS) throw new Problem("unavailable", "buckets are being moved to cold storage; try again");
-    }
+  #look<Answer>(counter: Counter, signal: AbortSignal | undefined, lookup: Lookup<Answer>): Promise<Answer> {
+    return lookAt(this.#everywhere, counter, signal, lookup);
   }
 }
 

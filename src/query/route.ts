@@ -1,4 +1,3 @@
-import type { ServerResponse } from "node:http";
 import type { FastifyPluginAsyncTypebox } from "@fastify/type-provider-typebox";
 import type { ValidationFunction } from "fastify/types/request.js";
 import pMap from "p-map";
@@ -9,57 +8,77 @@ import { Problem } from "../core/problem.ts";
 import type { CounterRegistry } from "../counters/registry.ts";
 import { toProblem } from "../http/problems.ts";
 import { BigNumber, problems } from "../http/schemas.ts";
+import { whileOpen } from "../http/while-open.ts";
 import { parseKeys } from "./keys.ts";
 import { Lookups, type LookupsDependencies } from "./lookups.ts";
-import { type LookupParameters, parseSeries, parseTop, parseValue } from "./request.ts";
+import { type Query, QuerySchema, runQuery } from "./query.ts";
+import { parseSeries, parseTop, parseValue } from "./request.ts";
 
 /** Lookups of one request under way at the same time: all at once would make everybody else wait behind them. */
 const QUERIES_AT_ONCE = 8;
 
-const Path = Type.Object({ name: Type.String() });
+const Path = Type.Object({ name: Type.String({ examples: ["sales"] }) });
 const SpanQuery = {
-  last: Type.Optional(Type.String({ description: "Duration, for instance 5m; ends with the counter's newest bucket" })),
+  last: Type.Optional(
+    Type.String({ description: "Duration; ends with the bucket of the counter's newest event", examples: ["1h"] }),
+  ),
   from: Type.Optional(Type.String({ description: "RFC 3339 or epoch milliseconds" })),
   to: Type.Optional(Type.String({ description: "RFC 3339 or epoch milliseconds, exclusive" })),
 };
 const SubjectQuery = {
-  key: Type.Optional(Type.Array(Type.String(), { description: "Once per `by` field, in order; absent: the total" })),
+  key: Type.Optional(
+    Type.Array(Type.String(), {
+      description: "Once per `by` field, in order; absent: the total",
+      examples: [["/shop"]],
+    }),
+  ),
   other: Type.Optional(Type.Boolean({ description: "The keys refused by keysMax, together" })),
 };
 const Key = Type.Union([Type.Array(Type.String()), Type.Null()]);
 const Numbers = { count: BigNumber, sum: Type.Optional(BigNumber), unique: Type.Optional(Type.Integer()) };
 const Head = {
   counter: Type.String(),
-  from: Type.String(),
-  to: Type.String(),
-  watermark: Type.Union([Type.String(), Type.Null()]),
-  final: Type.Boolean(),
+  from: Type.String({ description: "As used: widened to whole buckets" }),
+  to: Type.String({ description: "Exclusive" }),
+  watermark: Type.Union([Type.String(), Type.Null()], { description: "How far the counter's event time has come" }),
+  final: Type.Boolean({ description: "Only a readmission can change the answer" }),
 };
+const HEAD = {
+  counter: "sales",
+  from: "2026-01-05T09:00:00.000Z",
+  to: "2026-01-05T10:00:00.000Z",
+  watermark: "2026-01-05T09:59:30.000Z",
+  final: false,
+};
+const NUMBERS = { count: 3, sum: 59.7, unique: 2 };
 const ValueHead = { ...Head, key: Key, other: Type.Optional(Type.Literal(true)), ...Numbers };
-const ValueAnswer = Type.Object(ValueHead);
-const SeriesAnswer = Type.Object({
-  ...ValueHead,
-  window: Type.String(),
-  buckets: Type.Array(Type.Object({ start: Type.String(), ...Numbers, final: Type.Boolean() })),
+const ValueAnswer = Type.Object(ValueHead, {
+  description: "The numbers",
+  examples: [{ ...HEAD, key: ["/shop"], ...NUMBERS }],
 });
-const TopAnswer = Type.Object({
-  ...Head,
-  top: Type.Array(Type.Object({ key: Type.Array(Type.String()), count: BigNumber, sum: Type.Optional(BigNumber) })),
-});
-
-const Instant = Type.Union([Type.String(), Type.Number()]);
-const Query = Type.Object({
-  counter: Type.String(),
-  feed: Type.Union([Type.Literal("value"), Type.Literal("series"), Type.Literal("top")]),
-  key: Type.Optional(Key),
-  other: Type.Optional(Type.Boolean()),
-  last: Type.Optional(Type.String()),
-  from: Type.Optional(Instant),
-  to: Type.Optional(Instant),
-  window: Type.Optional(Type.String()),
-  limit: Type.Optional(Type.Integer()),
-  by: Type.Optional(Type.String()),
-});
+const SeriesAnswer = Type.Object(
+  {
+    ...ValueHead,
+    window: Type.String(),
+    buckets: Type.Array(Type.Object({ start: Type.String(), ...Numbers, final: Type.Boolean() })),
+  },
+  {
+    description: "Zero-filled, oldest first",
+    examples: [
+      { ...HEAD, key: null, ...NUMBERS, window: "1h", buckets: [{ start: HEAD.from, ...NUMBERS, final: false }] },
+    ],
+  },
+);
+const TopAnswer = Type.Object(
+  {
+    ...Head,
+    top: Type.Array(Type.Object({ key: Type.Array(Type.String()), count: BigNumber, sum: Type.Optional(BigNumber) })),
+  },
+  {
+    description: "Largest first, ties by key",
+    examples: [{ ...HEAD, top: [{ key: ["/shop"], count: 2, sum: 39.8 }] }],
+  },
+);
 
 export interface QueryRoutesOptions extends LookupsDependencies {
   readonly registry: CounterRegistry;
@@ -68,8 +87,9 @@ export interface QueryRoutesOptions extends LookupsDependencies {
 export const queryRoutes: FastifyPluginAsyncTypebox<QueryRoutesOptions> = async (app, options) => {
   const lookups = new Lookups(options);
   const find = (name: string): Counter => options.registry.current.get(name);
-  const route = <Answer>(summary: string, answer: Answer) => ({
+  const route = <Answer>(operationId: string, summary: string, answer: Answer) => ({
     tags: ["Lookups"],
+    operationId,
     summary,
     params: Path,
     response: { 200: answer, ...problems(400, 404, 503) },
@@ -78,8 +98,9 @@ export const queryRoutes: FastifyPluginAsyncTypebox<QueryRoutesOptions> = async 
   app.get(
     "/v1/counters/:name/value",
     {
+      config: { scope: "read" },
       schema: {
-        ...route("One number over a span", ValueAnswer),
+        ...route("getValue", "One number over a span", ValueAnswer),
         querystring: Type.Object({ ...SpanQuery, ...SubjectQuery }),
       },
     },
@@ -89,9 +110,14 @@ export const queryRoutes: FastifyPluginAsyncTypebox<QueryRoutesOptions> = async 
   app.get(
     "/v1/counters/:name/series",
     {
+      config: { scope: "read" },
       schema: {
-        ...route("A number for every bucket of a span", SeriesAnswer),
-        querystring: Type.Object({ ...SpanQuery, ...SubjectQuery, window: Type.Optional(Type.String()) }),
+        ...route("getSeries", "A number for every bucket of a span", SeriesAnswer),
+        querystring: Type.Object({
+          ...SpanQuery,
+          ...SubjectQuery,
+          window: Type.Optional(Type.String({ description: "One of the counter's windows", examples: ["1m"] })),
+        }),
       },
     },
     async ({ params, query }, reply) => lookups.series(parseSeries(find(params.name), query), whileOpen(reply.raw)),
@@ -100,12 +126,13 @@ export const queryRoutes: FastifyPluginAsyncTypebox<QueryRoutesOptions> = async 
   app.get(
     "/v1/counters/:name/top",
     {
+      config: { scope: "read" },
       schema: {
-        ...route("The largest keys of a span", TopAnswer),
+        ...route("getTop", "The largest keys of a span", TopAnswer),
         querystring: Type.Object({
           ...SpanQuery,
-          limit: Type.Optional(Type.Integer()),
-          by: Type.Optional(Type.String()),
+          limit: Type.Optional(Type.Integer({ description: "1 to 1,000, default 10", examples: [10] })),
+          by: Type.Optional(Type.String({ description: "count or sum", examples: ["sum"] })),
         }),
       },
     },
@@ -115,50 +142,65 @@ export const queryRoutes: FastifyPluginAsyncTypebox<QueryRoutesOptions> = async 
   app.get(
     "/v1/counters/:name/keys",
     {
+      config: { scope: "read" },
       schema: {
         ...route(
+          "listKeys",
           "Distinct keys, in byte order",
-          Type.Object({
-            keys: Type.Array(Type.Array(Type.String())),
-            cursor: Type.Union([Type.String(), Type.Null()]),
-          }),
+          Type.Object(
+            {
+              keys: Type.Array(Type.Array(Type.String())),
+              cursor: Type.Union([Type.String(), Type.Null()], { description: "Of the next page" }),
+            },
+            { description: "Keys with data, hot or cold", examples: [{ keys: [["/"], ["/shop"]], cursor: null }] },
+          ),
         ),
         querystring: Type.Object({
-          prefix: Type.Optional(Type.String({ description: "Of the first field" })),
-          limit: Type.Optional(Type.Integer()),
-          cursor: Type.Optional(Type.String()),
+          prefix: Type.Optional(Type.String({ description: "Of the first field", examples: ["/sh"] })),
+          limit: Type.Optional(Type.Integer({ description: "1 to 1,000, default 100", examples: [100] })),
+          cursor: Type.Optional(Type.String({ description: "That of the page before" })),
         }),
       },
     },
     async ({ params, query }, reply) => lookups.keys(find(params.name), parseKeys(query), whileOpen(reply.raw)),
   );
 
-  type Query = { counter: string; feed: string } & LookupParameters;
-  const run = async ({ counter: name, feed, ...parameters }: Query, signal: AbortSignal) => {
-    const counter = find(name);
-    if (feed === "value") return lookups.value(parseValue(counter, parameters), signal);
-    if (feed === "series") return lookups.series(parseSeries(counter, parameters), signal);
-    return lookups.top(parseTop(counter, parameters), signal);
-  };
-
   app.post(
     "/v1/query",
     {
+      config: { scope: "read" },
       schema: {
         tags: ["Lookups"],
+        operationId: "query",
         summary: "Many lookups in one request",
         description: "Each result is the answer of its query, or a problem document.",
-        body: Type.Object({ queries: Type.Array(Type.Unknown(), { minItems: 1, maxItems: QUERIES_MAX }) }),
-        response: { 200: Type.Object({ results: Type.Array(Type.Unknown()) }), ...problems(400, 503) },
+        body: Type.Object(
+          { queries: Type.Array(Type.Unknown(), { minItems: 1, maxItems: QUERIES_MAX }) },
+          {
+            examples: [
+              {
+                queries: [
+                  { counter: "sales", feed: "value", key: ["/shop"], last: "1h" },
+                  { counter: "sales", feed: "series", last: "1h", window: "1m" },
+                  { counter: "sales", feed: "top", last: "1d", by: "sum", limit: 3 },
+                ],
+              },
+            ],
+          },
+        ),
+        response: {
+          200: Type.Object({ results: Type.Array(Type.Unknown()) }, { description: "In the order of the queries" }),
+          ...problems(400, 503),
+        },
       },
     },
     async (request, reply) => {
       const signal = whileOpen(reply.raw);
-      const isQuery = request.compileValidationSchema(Query);
+      const isQuery = request.compileValidationSchema(QuerySchema);
       const answer = async (query: unknown): Promise<object> => {
         try {
           if (!isQuery(query as object)) throw queryFault(isQuery.errors);
-          return await run(query as Query, signal);
+          return await runQuery(lookups, options.registry, query as Query, signal);
         } catch (error) {
           const problem = toProblem(error);
           if (problem.code === "internal") request.log.error({ err: error }, "query failed");
@@ -169,13 +211,6 @@ export const queryRoutes: FastifyPluginAsyncTypebox<QueryRoutesOptions> = async 
     },
   );
 };
-
-/** Aborted when the client leaves before its answer. */
-function whileOpen(response: ServerResponse): AbortSignal {
-  const controller = new AbortController();
-  response.once("close", () => controller.abort());
-  return controller.signal;
-}
 
 function queryFault(errors: ValidationFunction["errors"]): Problem {
   const [first] = errors ?? [];

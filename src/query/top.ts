@@ -1,6 +1,6 @@
 import { type BoardTops, readBoardTops, type SeenKey } from "../buckets/boards.ts";
 import { type Cell, readSums, sumCells } from "../buckets/cells.ts";
-import { readIndexedKeys } from "../buckets/indexes.ts";
+import { firstIndexed, readIndexedKeys } from "../buckets/indexes.ts";
 import { hotParts } from "../buckets/parts.ts";
 import { type ColdTotal, topCold, totalsCold } from "../cold/reader.ts";
 import { compareCodePoints } from "../core/key.ts";
@@ -64,6 +64,39 @@ async function rankByBoards(request: RankRequest): Promise<Ranked[] | null> {
   }
 }
 
+/** Some keys of the ranges, and whether there are more. */
+export interface LeadingKeys {
+  readonly keys: readonly string[];
+  readonly isAll: boolean;
+}
+
+/**
+ * At most `limit` keys with an event in the ranges, preferring those with the most on the boards: cheaper than a
+ * ranking, because nothing beyond the boards is read however many keys there are. Without boards, those that came first.
+ */
+export async function leadingKeys(everywhere: Everywhere, view: View, ranges: readonly Range[], limit: number) {
+  if (!view.counter.top) return firstKeys(everywhere, view, ranges, limit);
+  const { seen, unseenMax } = await readTops({ everywhere, view, ranges, limit, by: "count" }, BOARD_SIZE);
+  const keys = [...seen].sort(([, a], [, b]) => b.count - a.count).map(([key]) => key);
+  return { keys: keys.slice(0, limit), isAll: unseenMax === 0 && keys.length <= limit } satisfies LeadingKeys;
+}
+
+async function firstKeys(
+  { deps: { client, cold } }: Everywhere,
+  view: View,
+  ranges: readonly Range[],
+  limit: number,
+): Promise<LeadingKeys> {
+  const { counter, holdings, signal } = view;
+  const found = await firstIndexed(client, counter, hotParts(counter, holdings, ranges), limit);
+  const spans = coldSpans(counter, holdings, ranges);
+  if (spans.length > 0) {
+    const page = { after: null, limit: limit + 1 };
+    for (const { owner } of await totalsCold(cold, counter.generation, spans, page, signal)) found.add(keyText(owner));
+  }
+  return { keys: [...found].slice(0, limit), isAll: found.size <= limit };
+}
+
 /** The best of every board in Redis, and of all that is cold. */
 async function readTops({ everywhere, view, ranges }: RankRequest, depth: number): Promise<BoardTops> {
   const { counter, holdings, signal } = view;
@@ -115,7 +148,7 @@ async function rankByIndexes(request: RankRequest): Promise<Ranked[]> {
     for (let from = 0; from < keys.length; from += TOTALS_AT_ONCE) {
       const page = keys.slice(from, from + TOTALS_AT_ONCE);
       const owners = page.map((key) => ({ key }));
-      const cells = await readSums(client, view.counter, [part], owners);
+      const cells = await readSums(everywhere.deps, view.counter, [part], owners);
       for (const [i, key] of page.entries()) add(key, cells[i] as Cell);
     }
   }

@@ -1,6 +1,8 @@
+import type { Writable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { Cluster, Redis, type RedisOptions } from "ioredis";
 import { ConfigurationError } from "../core/errors.ts";
+import { encodingTogether } from "./script-call.ts";
 
 export type RedisClient = Redis | Cluster;
 
@@ -123,6 +125,30 @@ async function connect(client: RedisClient): Promise<void> {
   await made.finally(() => clearTimeout(timer));
 }
 
+/**
+ * What is written in one turn of the event loop goes out together at its end: a write of its own is a call of the
+ * operating system, which costs more than the command in it. So a command that was asked for in a turn is sent after
+ * everything that the turn has read.
+ */
+function joiningWrites(client: Redis): Redis {
+  return client.on("connect", () => {
+    const stream: Writable = client.stream;
+    const write = stream.write;
+    stream.write = (...args: unknown[]) => {
+      if (stream.writableCorked === 0) {
+        stream.cork();
+        setImmediate(() => stream.uncork());
+      }
+      return Reflect.apply(write, stream, args);
+    };
+  });
+}
+
+/** The servers that hold the data: one, or a cluster's primaries. */
+export function primariesOf(client: RedisClient): Redis[] {
+  return client instanceof Cluster ? client.nodes("master") : [client];
+}
+
 /** Makes the connections of a process and closes them all. */
 export class Connections {
   readonly #target: RedisTarget;
@@ -155,8 +181,8 @@ export class Connections {
 
   #make(options: RedisOptions): RedisClient {
     const redisOptions = { ...options, ...this.#target.options, replyMapping: "legacy" as const };
-    if (this.#target.kind === "single") return new Redis(redisOptions);
-    return new Cluster(this.#target.nodes, {
+    if (this.#target.kind === "single") return joiningWrites(encodingTogether(new Redis(redisOptions)));
+    const cluster = new Cluster(this.#target.nodes, {
       lazyConnect: true,
       enableOfflineQueue: options.enableOfflineQueue ?? true,
       clusterRetryStrategy: retryStrategy,
@@ -167,6 +193,7 @@ export class Connections {
       slotsRefreshInterval: SLOTS_REFRESH_MS,
       redisOptions,
     });
+    return encodingTogether(cluster).on("+node", joiningWrites);
   }
 
   /** Closes one connection at once. */

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { Cluster, type Redis } from "ioredis";
 import { ConfigurationError, StartupError } from "../core/errors.ts";
-import type { RedisClient } from "./client.ts";
+import { primariesOf, type RedisClient } from "./client.ts";
 import { META } from "./keys.ts";
 
 export type Durability =
@@ -20,7 +20,7 @@ const MAJOR_MIN = 7;
 /** Throws, with a sentence on each thing that is wrong, when this Redis cannot count exactly. */
 export async function checkServer(client: RedisClient, durability: Durability): Promise<void> {
   const faults: string[] = [];
-  for (const node of client instanceof Cluster ? client.nodes("master") : [client]) {
+  for (const node of primariesOf(client)) {
     faults.push(...(await nodeFaults(node, client instanceof Cluster, durability)));
   }
   if (faults.length > 0) throw new ConfigurationError([...new Set(faults)]);

@@ -30,7 +30,7 @@ export function isFatalReply(error: unknown): boolean {
  * spread over two nodes of a cluster, since their slot is moving, and neither could execute it.
  */
 const CONNECTION =
-  /^(Too many Cluster redirections|Connection is closed|Command timed out|Stream isn't writeable|Reached the max retries|Failed to refresh slots|None of startup nodes|Cluster isn't ready)|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOENT/;
+  /^(Too many Cluster redirections|Connection is closed|Command aborted due to connection close|Command timed out|Stream isn't writeable|Reached the max retries|Failed to refresh slots|None of startup nodes|Cluster isn't ready)|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOENT/;
 
 /** Whether an error means that Redis could not be asked, or does not answer just now. */
 export function isUnavailable(error: unknown): boolean {

@@ -13,17 +13,57 @@ const SLOTS = 16_384;
 export const GROUP = "tallymark";
 export const CONSUMER = "owner";
 
+/** Consumer group of the archive, which has the same one consumer. */
+export const ARCHIVE_GROUP = "archive";
+
 export const META = {
   deployment: "tm:{meta}:deployment",
   counters: "tm:{meta}:counters",
   deletedCounters: "tm:{meta}:deleted",
+  /** API keys by id, as hashes. */
+  apiKeys: "tm:{meta}:keys",
 } as const;
+
+/** Of all alerts, in one slot. */
+export const ALERTS = {
+  rules: "tm:{alerts}:rules",
+  /** Transitions that are to be delivered and no job yet. */
+  outbox: "tm:{alerts}:outbox",
+  /** Transitions of all rules, for the feed. */
+  log: "tm:{alerts}:log",
+  /** Of the process that evaluates. */
+  lease: "tm:{alerts}:lease",
+} as const;
+
+/** Of one rule, and deleted with it. */
+export interface AlertKeys {
+  readonly instances: string;
+  readonly history: string;
+  readonly deliveries: string;
+  readonly waiting: string;
+}
+
+export function alertKeys(id: string): AlertKeys {
+  const base = `tm:{alerts}:r:${id}`;
+  return {
+    instances: `${base}:instances`,
+    history: `${base}:history`,
+    deliveries: `${base}:deliveries`,
+    waiting: `${base}:waiting`,
+  };
+}
 
 /** Of BullMQ's keys; the hash tag keeps a queue's keys in one slot. */
 export const JOBS_PREFIX = "{tm:jobs}";
 
 /** Channel on which outcomes of entries are published to the process that waits for them. */
 export const outcomeChannel = (processId: string) => `tm:outcomes:${processId}`;
+
+/** Channel on which a change of the API keys is announced. */
+export const API_KEYS_CHANNEL = "tm:keys";
+
+/** Of what each caller has used of its quota. */
+export const RATE_PREFIX = "tm:rate";
 
 /** Channel on which a change of the definitions is announced. */
 export const DEFINITIONS_CHANNEL = "tm:definitions";
@@ -69,6 +109,17 @@ export class PartitionKeys {
   get state(): string {
     return `${this.#base}:state`;
   }
+  /** Entries that are applied and stay on the stream for the archive. */
+  get kept(): string {
+    return `${this.#base}:kept`;
+  }
+  /** Entries that the archive has and that are not applied yet. */
+  get ahead(): string {
+    return `${this.#base}:ahead`;
+  }
+  get archiveLease(): string {
+    return `${this.#base}:archive-lease`;
+  }
   get clocks(): string {
     return `${this.#base}:clocks`;
   }
@@ -83,7 +134,10 @@ export class PartitionKeys {
     return `${this.#base}:dead`;
   }
 
-  /** Per window of a counter, how far its buckets were exported, have left Redis, and have left cold storage. */
+  /**
+   * Per window of a counter, how far its buckets were exported, have left Redis, and have left cold storage; per ledger,
+   * how far its archive has come.
+   */
   get cold(): string {
     return `${this.#base}:cold`;
   }
@@ -169,14 +223,33 @@ export class WindowKeys {
   }
 }
 
+/** What a key holds: `ids` are remembered for duplicates, `sketches` for uniques, `streams` wait or are kept to be looked at. */
+export const KEY_KINDS = ["ids", "cells", "sketches", "boards", "indexes", "streams", "jobs", "other"] as const;
+export type KeyKind = (typeof KEY_KINDS)[number];
+
+const WINDOW_KINDS: Readonly<Record<string, KeyKind>> = { c: "cells", u: "sketches", b: "boards", i: "indexes" };
+
+/** What a key holds, by its name, whatever partition or counter it belongs to. */
+export function kindOfKey(name: string): KeyKind {
+  if (name.startsWith(`${JOBS_PREFIX}:`)) return "jobs";
+  if (/^tm:\{[^}]*\}:d:/.test(name)) return "ids";
+  if (/^tm:\{[^}]*\}:(?:stream|late|dead|corrections|outbox|log)$/.test(name)) return "streams";
+  const letter = /^tm:\{[^}]*\}:[0-9a-z]+:[0-9a-z]+\+?:([cubi]):/.exec(name)?.[1];
+  return WINDOW_KINDS[letter ?? ""] ?? "other";
+}
+
 /** How cold storage names an owner. */
 export function ownerBytes(owner: CellOwner): Buffer {
   return Buffer.from(ownerText(owner));
 }
 
 /** `t`, `o`, or `k` and the key. */
-function ownerText(owner: CellOwner): string {
+export function ownerText(owner: CellOwner): string {
   return typeof owner === "object" ? `k${owner.key}` : owner === "total" ? "t" : "o";
+}
+
+export function parseOwner(text: string): CellOwner {
+  return text === "t" ? "total" : text === "o" ? "other" : { key: text.slice(1) };
 }
 
 /** Suffixes of the fields of a cell: count, sum in whole units, its millionths, and carries of 2^62 units. */
@@ -196,6 +269,21 @@ export function admissionsKey(counter: Counter): string {
 export const marksField = (counter: Counter, window: Window): string =>
   `${counter.generation.toString(36)}:${(window.ms / 1000).toString(36)}`;
 export const correctedField = (counter: Counter): string => `${counter.generation.toString(36)}:+`;
+
+/** Fields of a partition's state about a staged generation: where its counting begins, and batches counted from the lake. */
+export const seamField = (generation: number): string => `seam:${generation}`;
+export const rebuiltField = (generation: number): string => `rebuilt:${generation}`;
+
+/** Streams of entries that were kept apart: late events, dead letters. */
+export type LedgerName = "late" | "dead";
+export const LEDGERS: readonly LedgerName[] = ["late", "dead"];
+
+/**
+ * Fields of a ledger's archive in `PartitionKeys.cold`: id of its newest entry that belongs to the archive, and number of
+ * the last one that has come back from there.
+ */
+export const archivedField = (ledger: LedgerName): string => `${ledger}:archived`;
+export const restoredField = (ledger: LedgerName): string => `${ledger}:restored`;
 
 /** Ids with a time of their own share a family of dedupe sets for this long, ms. */
 const SLICE_MS = 1_000;

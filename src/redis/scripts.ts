@@ -4,6 +4,7 @@ import type { RedisClient } from "./client.ts";
 
 export type ScriptName =
   | "apply"
+  | "sum"
   | "acquire"
   | "tick"
   | "release"
@@ -13,9 +14,23 @@ export type ScriptName =
   | "admit"
   | "drop"
   | "requeue"
+  | "freeze"
+  | "restore"
   | "advance"
   | "forget"
-  | "uncorrect";
+  | "uncorrect"
+  | "hold"
+  | "transition"
+  | "delete-alert"
+  | "settle"
+  | "resend"
+  | "revoke-key"
+  | "lake-join"
+  | "lake-ack"
+  | "lake-leave"
+  | "stage"
+  | "unstage"
+  | "seam";
 
 /** Reads `lua/<name>.lua` of this package. */
 export function readPackagedScript(name: ScriptName): string {
@@ -26,7 +41,10 @@ export function readPackagedScript(name: ScriptName): string {
  * Scripts that write are allowed above `maxmemory`: they drain the stream, and refusing them would keep Redis full for
  * ever. Memory is guarded where events come in. (https://redis.io/docs/latest/develop/programmability/lua-api)
  */
-const SHEBANG = "#!lua flags=allow-oom\n";
+const WRITING = "#!lua flags=allow-oom\n";
+/** Scripts that only read go on where Redis refuses writes: a full disk, too few replicas. */
+const READING = "#!lua flags=no-writes\n";
+const READERS: ReadonlySet<ScriptName> = new Set<ScriptName>(["sum"]);
 
 /** One Lua script, run by its digest and sent again when the server does not hold it. */
 export class Script {
@@ -34,7 +52,7 @@ export class Script {
   readonly #digest: string;
 
   constructor(source: string) {
-    this.#source = SHEBANG + source;
+    this.#source = source;
     this.#digest = createHash("sha1").update(this.#source).digest("hex");
   }
 
@@ -64,7 +82,7 @@ export class Scripts {
   get(name: ScriptName): Script {
     let script = this.#loaded.get(name);
     if (!script) {
-      script = new Script(this.#read(name));
+      script = new Script((READERS.has(name) ? READING : WRITING) + this.#read(name));
       this.#loaded.set(name, script);
     }
     return script;

@@ -1,4 +1,4 @@
-import { widestOf } from "../core/counter.ts";
+import { type Counter, widestOf } from "../core/counter.ts";
 import { bucketStart } from "../core/window.ts";
 import type { RedisClient } from "../redis/client.ts";
 import { admitKeys } from "../redis/commands/admit.ts";
@@ -22,8 +22,10 @@ interface Answers {
 export class Admission {
   readonly #client: RedisClient;
   readonly #scripts: Scripts;
-  /** By counter, bucket of the widest window, and `keysMax`. */
+  /** By generation of the counter, bucket of the widest window, and `keysMax`. */
   readonly #answers = new Map<string, Answers>();
+  /** The answers to the last question of each counter: most of a batch ask the same one. Empty once more are learnt. */
+  readonly #latest = new Map<Counter, { start: number; answers: Answers | undefined }>();
 
   constructor(client: RedisClient, scripts: Scripts) {
     this.#client = client;
@@ -35,14 +37,25 @@ export class Admission {
     const unknown = new Map<string, { hit: Hit; keys: Set<string> }>();
     for (const hit of hitsOf(entries)) {
       if (hit.key === null) continue;
-      const question = questionOf(hit);
-      const answers = this.#answers.get(question);
+      const answers = this.#answersFor(hit);
       if (answers?.admitted.has(hit.key) || answers?.refused.has(hit.key)) continue;
+      const question = questionOf(hit);
       const asked = unknown.get(question) ?? { hit, keys: new Set() };
       unknown.set(question, asked);
       asked.keys.add(hit.key);
     }
-    await Promise.all([...unknown].map(([question, { hit, keys }]) => this.#ask(question, hit, [...keys])));
+    const learning = Promise.all([...unknown].map(([question, { hit, keys }]) => this.#ask(question, hit, [...keys])));
+    await learning.finally(() => this.#latest.clear());
+  }
+
+  #answersFor(hit: Hit): Answers | undefined {
+    const start = widestStart(hit);
+    let latest = this.#latest.get(hit.counter);
+    if (latest?.start !== start) {
+      latest = { start, answers: this.#answers.get(questionOf(hit)) };
+      this.#latest.set(hit.counter, latest);
+    }
+    return latest.answers;
   }
 
   async #ask(question: string, hit: Hit, keys: string[]): Promise<void> {
@@ -58,7 +71,7 @@ export class Admission {
   }
 
   admitted(hit: Hit): boolean {
-    return hit.key === null || !this.#answers.get(questionOf(hit))?.refused.has(hit.key);
+    return hit.key === null || !this.#answersFor(hit)?.refused.has(hit.key);
   }
 }
 

@@ -15,6 +15,32 @@ export interface ReceivedEntry {
   readonly events: readonly (ReceivedEvent | Poison)[];
 }
 
+/** Entries of one read: few at first, then as many as brought about the wanted number of events. */
+const READ_MIN = 16;
+const READ_MAX = 2_000;
+
+/** How many entries to read next, when one read is to bring about so many events. */
+export class ReadCount {
+  readonly #wantedEvents: number;
+  #entries = READ_MIN;
+
+  constructor(wantedEvents: number) {
+    this.#wantedEvents = wantedEvents;
+  }
+
+  get entries(): number {
+    return this.#entries;
+  }
+
+  /** Learns from a read how large entries are just now. */
+  learn(read: readonly ReceivedEntry[]): void {
+    const events = read.reduce((sum, entry) => sum + entry.events.length, 0);
+    if (events === 0) return;
+    const wanted = Math.ceil((this.#wantedEvents * read.length) / events);
+    this.#entries = Math.min(READ_MAX, Math.max(READ_MIN, wanted));
+  }
+}
+
 type RawEntry = [id: string, fields: string[] | null];
 
 /** Creates the stream and its group at 0, so that what was queued before is read. True when it was not there yet. */
@@ -71,6 +97,18 @@ export async function readPending(
 ): Promise<ReceivedEntry[]> {
   const reply = await client.xreadgroup("GROUP", GROUP, CONSUMER, "COUNT", count, "STREAMS", partition.stream, "0");
   return entriesOf(reply, suspect);
+}
+
+/** What another group has: pending entries behind the id `after`, or with `>` those never delivered to it, without waiting. */
+export async function readAlong(
+  client: RedisClient,
+  partition: PartitionKeys,
+  group: string,
+  after: string,
+  count: number,
+): Promise<ReceivedEntry[]> {
+  const reply = await client.xreadgroup("GROUP", group, CONSUMER, "COUNT", count, "STREAMS", partition.stream, after);
+  return entriesOf(reply, null);
 }
 
 function entriesOf(reply: unknown, suspect: Suspect | null): ReceivedEntry[] {

@@ -46,9 +46,13 @@ async function viewAll(client: RedisClient, partitions: readonly PartitionKeys[]
 }
 
 async function viewPartition(client: RedisClient, keys: PartitionKeys): Promise<PartitionView> {
-  const [waiting, texts] = await Promise.all([client.xlen(keys.stream), client.hgetall(keys.clocks)]);
+  const [entries, kept, texts] = await Promise.all([
+    client.xlen(keys.stream),
+    client.scard(keys.kept),
+    client.hgetall(keys.clocks),
+  ]);
   const clocks = new Map(Object.entries(texts).map(([generation, text]) => [generation, parseClock(text).clock]));
-  return { busy: waiting > 0, clocks };
+  return { busy: entries > kept, clocks };
 }
 
 function smallest(values: readonly number[]): number | null {

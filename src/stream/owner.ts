@@ -13,16 +13,13 @@ import type { Scripts } from "../redis/scripts.ts";
 import { timeAt } from "../redis/time.ts";
 import { Admission } from "./admission.ts";
 import { Dedupe } from "./dedupe.ts";
-import { ensureGroup, type ReceivedEntry, readNew, readPending } from "./entries.ts";
+import { ensureGroup, ReadCount, type ReceivedEntry, readNew, readPending } from "./entries.ts";
 import { matchEntries } from "./match.ts";
 import { planBatch } from "./plan.ts";
 import { appliesOneByOne, GIVE_UP_FROM } from "./suspect.ts";
 
 /** How long one read waits for the first new entry, ms. */
 const BLOCK_MS = 1_000;
-/** Entries of one read: few at first, then as many as make up two batches of events. */
-const READ_MIN = 16;
-const READ_MAX = 2_000;
 const DROP_EVERY_MS = 1_000;
 /** How often pending entries that nobody holds are looked for, ms. */
 const CHECK_EVERY_MS = 5_000;
@@ -73,7 +70,7 @@ export class PartitionOwner {
   readonly #suspect: Suspect | null;
   /** Closed-to marks by generation, as last read. */
   #closed = new Map<string, number>();
-  #readCount = READ_MIN;
+  readonly #readCount = new ReadCount(2 * BATCH_EVENTS_MAX);
   #droppedAt = 0;
   #checkedAt = performance.now();
 
@@ -146,7 +143,7 @@ export class PartitionOwner {
   /** Applies everything that was delivered and not acknowledged. */
   async applyPending(signal?: AbortSignal): Promise<void> {
     while (!signal?.aborted) {
-      const count = appliesOneByOne(this.#suspect) ? 1 : this.#readCount;
+      const count = appliesOneByOne(this.#suspect) ? 1 : this.#readCount.entries;
       const entries = await readPending(this.#deps.client, this.#deps.partition, count, this.#suspect);
       if (entries.length === 0) return;
       await this.#applyAll(entries);
@@ -154,12 +151,8 @@ export class PartitionOwner {
   }
 
   async #readNew(): Promise<ReceivedEntry[]> {
-    const entries = await readNew(this.#deps.blocking, this.#deps.partition, this.#readCount, BLOCK_MS);
-    const events = entries.reduce((sum, entry) => sum + entry.events.length, 0);
-    if (events > 0) {
-      const wanted = Math.ceil((2 * BATCH_EVENTS_MAX * entries.length) / events);
-      this.#readCount = Math.min(READ_MAX, Math.max(READ_MIN, wanted));
-    }
+    const entries = await readNew(this.#deps.blocking, this.#deps.partition, this.#readCount.entries, BLOCK_MS);
+    this.#readCount.learn(entries);
     return entries;
   }
 
@@ -172,9 +165,13 @@ export class PartitionOwner {
 
   /** Applies one batch, planning it again while the script says that the plan is out of date. */
   async apply(entries: readonly ReceivedEntry[]): Promise<void> {
+    const stop = this.#deps.metrics.batchSeconds.startTimer();
     for (;;) {
-      const outcome = await this.#attempt(entries);
-      if (outcome.kind === "ok") return this.#account(outcome);
+      const { outcome, refused } = await this.#attempt(entries);
+      if (outcome.kind === "ok") {
+        stop();
+        return this.#account(entries, outcome, refused);
+      }
       if (outcome.kind === "lost") throw new LeaseLost();
       if (outcome.kind === "stale") await this.#catchUp(outcome.version);
       if (outcome.kind === "ledger") await this.#loadClocks();
@@ -191,28 +188,38 @@ export class PartitionOwner {
     }
   }
 
-  async #attempt(entries: readonly ReceivedEntry[]): Promise<ApplyOutcome> {
+  /** `refused`: hits that count under `other`. */
+  async #attempt(entries: readonly ReceivedEntry[]): Promise<{ outcome: ApplyOutcome; refused: number }> {
     const { client, scripts, partition, token, registry, metrics } = this.#deps;
     const definitions = registry.current;
     const matched = matchEntries(entries, definitions);
     await this.#admission.learn(matched);
+    let refused = 0;
     const { keys, batch } = planBatch(matched, {
       version: definitions.version,
       partition,
+      staged: definitions.staged,
       fingerprintTtl: this.#dedupe.expiryMs,
       slotFor: (event, arrival) => this.#dedupe.slotFor(event, arrival),
-      admitted: (hit) => this.#admission.admitted(hit),
+      admitted: (hit) => {
+        const isAdmitted = this.#admission.admitted(hit);
+        if (!isAdmitted) refused++;
+        return isAdmitted;
+      },
       closedTo: (counter) => this.#closedTo(counter),
     });
     metrics.batchEvents.observe(batch.times.length);
     const stop = metrics.applySeconds.startTimer();
     const outcome = await applyBatch(client, scripts, partition, token, keys, batch);
     stop();
-    return outcome;
+    return { outcome, refused };
   }
 
-  #account(outcome: ApplyOutcome & { kind: "ok" }): void {
-    const { events, entriesSkipped } = this.#deps.metrics;
+  #account(entries: readonly ReceivedEntry[], outcome: ApplyOutcome & { kind: "ok" }, refused: number): void {
+    const { events, entriesSkipped, ingestLag, keysOverflowing } = this.#deps.metrics;
+    const now = Date.now();
+    for (const { arrival } of entries) ingestLag.observe(Math.max(0, now - arrival) / 1_000);
+    keysOverflowing.inc(refused);
     for (const name of ["applied", "duplicates", "late", "dead"] as const) events.inc({ outcome: name }, outcome[name]);
     entriesSkipped.inc(outcome.skipped);
   }

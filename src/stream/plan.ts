@@ -19,6 +19,8 @@ export interface PlanContext {
   readonly version: number;
   readonly partition: PartitionKeys;
   readonly fingerprintTtl: number;
+  /** Generations that are being rebuilt. */
+  readonly staged: readonly Counter[];
   /** Where an event's fingerprint belongs. */
   slotFor(event: MatchedEvent["received"], arrival: number): Slot;
   /** Whether a hit counts under its own key. */
@@ -88,9 +90,10 @@ class Planner {
         readmit: readmit !== null,
         events: events.length,
       })),
-      counters: [...this.#counters.keys()].map(({ generation, latenessMs }) => ({
-        generation: String(generation),
-        lateness: latenessMs,
+      counters: [...this.#counters.keys()].map((counter) => ({
+        generation: String(counter.generation),
+        lateness: counter.latenessMs,
+        staged: this.#context.staged.includes(counter),
       })),
       buckets: this.#buckets,
       cells: this.#cells,

@@ -100,6 +100,8 @@ export class Workers {
       this.#blocking.delete(blocking);
       this.#deps.connections.close(blocking);
       this.#deps.metrics.partitionsOwned.set(this.#owned.size);
+      // Its new owner tells them now; a value that stayed would raise alarms for ever.
+      for (const gauge of [this.#deps.metrics.waiting, this.#deps.metrics.missing]) gauge.remove(labelsOf(partition));
     }
   }
 
@@ -131,7 +133,8 @@ export class Workers {
     const { client, scripts, metrics, log } = this.#deps;
     const outcome = await tick(client, scripts, partition, this.#token, counters);
     if (outcome.kind === "lost") return ownership.abort();
-    const labels = { partition: String(partition.partition) };
+    if (this.#owned.get(partition) !== ownership) return;
+    const labels = labelsOf(partition);
     metrics.waiting.set(labels, outcome.waiting);
     metrics.missing.set(labels, outcome.missing);
     const told = this.#missing.get(partition) ?? 0;
@@ -154,3 +157,5 @@ export class Workers {
     await delay(ms, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
   }
 }
+
+const labelsOf = ({ partition }: PartitionKeys) => ({ partition: String(partition) });

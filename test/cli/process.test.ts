@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
+import { startTestApp } from "../support/app.ts";
 import { eventLine, json, temporaryFile } from "./helpers.ts";
 import { applied, startStub } from "./replay/stub.ts";
 
@@ -56,4 +57,24 @@ test("Ctrl-C finishes the request in flight, prints the summary and exits 130", 
   expect({ code, err }).toEqual({ code: 130, err: "" });
   expect(JSON.parse(out)).toMatchObject({ sent: 1_000, applied: 1_000 });
   expect(stub.requests).toHaveLength(1);
+});
+
+test("tail prints until Ctrl-C, then exits 130; top ends when nobody reads any further", async () => {
+  const app = await startTestApp([{ name: "all", event: "*", by: ["type"], windows: ["1m"] }]);
+  onTestFinished(() => app.stop());
+  await app.call("POST", "/v1/events?wait=applied", [{ type: "a" }]);
+  const tail = await run(["tail", "all", "--key", "a", "--url", app.url], (child) => {
+    child.stdout?.once("data", () => child.kill("SIGINT"));
+  });
+  expect(tail).toMatchObject({ code: 130, err: "" });
+  expect(tail.out).toMatch(/^20\S+ {2}count=1 {2}delta\/s=-\n$/);
+  const top = await run(["top", "all", "--url", app.url], (child) => {
+    child.stdout?.once("data", () => {
+      child.stdout?.destroy();
+      void app.call("POST", "/v1/events?wait=applied", [{ type: "a" }]);
+    });
+  });
+  expect(top).toMatchObject({ code: 0, err: "" });
+  const nobody = await run(["tail", "nobody", "--url", app.url]);
+  expect(nobody).toEqual({ code: 1, out: "", err: 'tallymark: there is no counter "nobody"\n' });
 });

@@ -71,18 +71,20 @@ test("were a script without a node that holds all its keys no passing state, it 
 });
 
 test("were a pipeline sent again as a whole to where one key has gone, lookups would be wrong", async () => {
-  vi.doMock(
-    PIPELINE,
-    (): Pipeline => ({
-      pipelined: async (client, commands) => {
-        const results = (await client.pipeline(commands.map((command) => [...command])).exec()) ?? [];
-        return results.map(([error, reply]) => {
-          if (error) throw error;
-          return reply;
-        });
-      },
-    }),
-  );
+  vi.doMock(PIPELINE, (): Pipeline => {
+    const pipelined: Pipeline["pipelined"] = async (client, commands) => {
+      const results = (await client.pipeline(commands.map((command) => [...command])).exec()) ?? [];
+      return results.map(([error, reply]) => {
+        if (error) throw error;
+        return reply;
+      });
+    };
+    return {
+      pipelined,
+      pipelinedEach: (client, partitions, commandsOf) =>
+        Promise.all(partitions.map((partition) => pipelined(client, commandsOf(partition)))),
+    };
+  });
   const { url } = await startMutant();
   const sender = new Sender(url);
   for (let i = 0; i < 4 * CYCLE; i += CYCLE) await sender.deliver(eventsOf(BEFORE, i, CYCLE));

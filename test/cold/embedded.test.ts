@@ -49,7 +49,9 @@ test("a database that cannot be opened is unavailable", async () => {
   await expect(impossible.query("SELECT 1")).rejects.toBeInstanceOf(ColdUnavailable);
 });
 
-test("the process is killed while it writes: it opens again, with every committed batch and no part of another", async () => {
+test("the process is killed while it writes: it opens again, with every committed batch and no part of another", {
+  timeout: 180_000,
+}, async () => {
   await database.close();
   let committed = 0;
   for (const batchesBeforeKill of [1, 3, 2]) {
@@ -75,4 +77,6 @@ test("the process is killed while it writes: it opens again, with every committe
     expect(rows).toEqual(rows.map((_, i) => ({ batch: i + 1, rows: "3000" })));
     committed = rows.length;
   }
+  // Nor do the killed ones' sockets pile up.
+  expect((await readdir(dataDir)).filter((name) => name.startsWith("tallymark-pg-"))).toEqual([]);
 });

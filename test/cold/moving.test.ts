@@ -18,19 +18,21 @@ afterAll(() => redis.stop());
 /** From the second minute of all events on, so that minutes must be read, too. */
 const SPAN = { from: Date.parse("2015-09-12T03:01:00Z"), to: Date.parse("2100-01-01T00:00:00Z") };
 
-/** A client that lets something happen before its n-th pipeline. */
+/** A client that lets something happen before its n-th read: a pipeline, or a script. */
 function interrupted(client: RedisClient, before: number, happen: () => Promise<void>): RedisClient {
-  let pipelines = 0;
+  let reads = 0;
+  const read = async <Reply>(run: () => Promise<Reply>) => {
+    if (++reads === before) await happen();
+    return run();
+  };
+  const evalsha = (...args: Parameters<RedisClient["evalsha"]>) => read(() => client.evalsha(...args));
+  const pipeline = (commands: unknown[][]) => ({ exec: () => read(() => client.pipeline(commands).exec()) });
   return new Proxy(client, {
     get: (target, name) => {
+      if (name === "evalsha") return evalsha;
+      if (name === "pipeline") return pipeline;
       const value: unknown = Reflect.get(target, name);
-      if (name !== "pipeline") return typeof value === "function" ? value.bind(target) : value;
-      return (commands: unknown[][]) => ({
-        exec: async () => {
-          if (++pipelines === before) await happen();
-          return target.pipeline(commands).exec();
-        },
-      });
+      return typeof value === "function" ? value.bind(target) : value;
     },
   });
 }
@@ -54,7 +56,7 @@ describeOnDatabases((startDatabase) => {
       const lookups = new Lookups({ ...harness.lookupsDependencies, client });
       const subject = { owner: "total" as const, shown: { key: null } };
       const { count } = await lookups.value({ counter, subject, span: SPAN });
-      expect(count, `before pipeline ${before}`).toBe(sent);
+      expect(count, `before read ${before}`).toBe(sent);
       const { top } = await lookups.top({ counter, span: SPAN, limit: 3, by: "count" });
       expect(top.reduce((sum, { count }) => sum + Number(count), 0)).toBe(sent);
     }

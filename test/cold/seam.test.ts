@@ -99,7 +99,7 @@ async function forgotten(app: TestApp): Promise<void> {
       before = now;
       if (!isDone) throw new Error(`${now} buckets have left Redis`);
     },
-    { timeout: 60_000, interval: 2_500 },
+    { timeout: 180_000, interval: 2_500 },
   );
 }
 

@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { LedgerArchive } from "../../src/cold/archive.ts";
 import { Database } from "../../src/cold/database.ts";
 import { exportClosed } from "../../src/cold/export.ts";
 import { ColdStore } from "../../src/cold/store.ts";
@@ -86,11 +87,22 @@ export class ColdStage {
     return new Work({
       client: mortal ? mortal.client(client) : client,
       store: new ColdStore(mortal ? mortal.database(this.#cold) : this.#cold),
+      archive: this.archive(mortal),
       scripts,
       registry,
       partitions,
       metrics: new Metrics(),
       onDiffering: (rows) => this.differing.push(...rows),
+    });
+  }
+
+  /** The ledgers' archive of a process that lives, or of one that dies. */
+  archive(mortal: Mortal | null = null): LedgerArchive {
+    const { client, scripts } = this.harness;
+    return new LedgerArchive({
+      client: mortal ? mortal.client(client) : client,
+      scripts,
+      database: mortal ? mortal.database(this.#cold) : this.#cold,
     });
   }
 
@@ -117,7 +129,7 @@ export class ColdStage {
     const { client, scripts } = this.harness;
     const ids = (await client.xrange(this.partition.late, "-", "+")).map(([id]) => id);
     if (ids.length !== 1) throw new Error(`${ids.length} events are late, not one`);
-    await requeue(client, scripts, this.partition, this.partition.late, ids);
+    await requeue(client, scripts, this.partition, "late", ids);
     await this.#applyAll();
     return this.#modelOf([...events, late]);
   }

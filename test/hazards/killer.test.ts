@@ -83,7 +83,7 @@ test("an entry that ends every worker's process becomes dead letters, and all ot
 
   // Once a worker is there that bears it, the letters can be tried again.
   const ids = letters.map(([id]) => id);
-  expect(await requeue(client, scripts, partition, partition.dead, ids)).toBe(3);
+  expect(await requeue(client, scripts, partition, "dead", ids)).toEqual({ moved: 3, archived: [] });
   const owner = await harness.own(partition);
   await owner.apply(await readNew(client, partition, 10, 1));
   expect(await counted()).toBe(7);

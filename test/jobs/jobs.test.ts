@@ -22,6 +22,8 @@ const COUNTER = {
   keep: { "1m": "61m", "1h": "1441m", "1d": "1d" },
 };
 const PARTITIONS = 2;
+/** Connections for reads; further ones wait for their turn. */
+const READS_MAX = 8;
 
 const bin = await findPostgres();
 
@@ -68,10 +70,57 @@ describe.skipIf(bin === null)(bin === null ? "no Postgres server is installed" :
   };
   const rows = async () => Number((await sql.query("SELECT count(*) AS n FROM cells")).rows[0]?.n);
 
+  /** Statements of the service that wait for a lock. Not asked in a transaction, which would see the first answer again. */
+  const waiting = async () => {
+    const text = `SELECT count(*)::int AS n FROM pg_stat_activity
+      WHERE application_name = 'tallymark' AND wait_event_type = 'Lock'`;
+    return (await sql.query(text)).rows[0]?.n;
+  };
+
   test("closed buckets are exported and leave Redis by themselves", { timeout: 300_000 }, async () => {
     await play(0, 10);
     // Nine hours and two minutes are closed, all but 61 minutes of them are past their keep.
     await expect.poll(() => bucketsInRedis(), { timeout: 30_000 }).toBeLessThan(2 * 70);
+    expect((await total()).body.count).toBe(sent - 2);
+  });
+
+  test("cold reads that hang hold no hot one up, and are cancelled when nobody waits for them", {
+    timeout: 60_000,
+  }, async () => {
+    const hot = async () => {
+      const times: number[] = [];
+      for (let i = 0; i < 50; i++) {
+        const begun = performance.now();
+        expect((await app.call("GET", "/v1/counters/c/value?last=30m")).body.count).toBe(60);
+        times.push(performance.now() - begun);
+      }
+      return Math.max(...times);
+    };
+    const before = await hot();
+    const holder = new pg.Client(database.url);
+    await holder.connect();
+    const leaving = new AbortController();
+    let hanging: Promise<unknown>[] = [];
+    try {
+      await holder.query("BEGIN");
+      await holder.query("LOCK TABLE cells IN ACCESS EXCLUSIVE MODE");
+      const path = `/v1/counters/c/value?from=${T + 60_000}&to=${T + HOUR}`;
+      hanging = Array.from({ length: 20 }, () => fetch(app.url + path, { signal: leaving.signal }));
+      const ended = Promise.allSettled(hanging);
+      await expect.poll(() => waiting(), { timeout: 4_000, interval: 20 }).toBe(READS_MAX);
+      // In the order of what it was, on a busy machine; behind a cold one it would wait for seconds.
+      expect(await hot()).toBeLessThan(4 * before + 200);
+      expect(await waiting()).toBe(READS_MAX);
+      leaving.abort();
+      // By itself a statement would wait for a lock for 5 s.
+      await expect.poll(() => waiting(), { timeout: 2_000, interval: 20 }).toBe(0);
+      const reasons = (await ended).map((end) => end.status === "rejected" && end.reason.name);
+      expect(reasons).toEqual(reasons.map(() => "AbortError"));
+    } finally {
+      leaving.abort();
+      await holder.end();
+      await Promise.allSettled(hanging);
+    }
     expect((await total()).body.count).toBe(sent - 2);
   });
 

@@ -52,7 +52,7 @@ const MUTANTS: Mutant[] = [
   {
     removes: "the XACK fence (a frozen owner wakes after its entry was applied and its ids were forgotten)",
     script: "apply",
-    from: "entry.mine = redis.call('XACK', STREAM, batch.group, entry.id) == 1",
+    from: "entry.mine = rebuild ~= nil or redis.call('XACK', STREAM, batch.group, entry.id) == 1",
     to: "redis.call('XACK', STREAM, batch.group, entry.id); entry.mine = true",
     history: [
       send(at("a", 1)),
@@ -86,7 +86,7 @@ const MUTANTS: Mutant[] = [
   {
     removes: "lateness",
     script: "apply",
-    from: "bucket.late = not bucket.corrected and closed ~= nil and bucket.last <= closed",
+    from: "bucket.late = not rebuild and not bucket.corrected and closed ~= nil and bucket.last <= closed",
     to: "bucket.late = false",
     history: [send(at("a", 100)), read, apply, send(at("b", 1)), read, apply],
   },

@@ -64,7 +64,7 @@ export class Harness {
     this.scripts = scripts;
     this.#horizonMs = horizonMs;
     this.#producer = new Producer(client, null);
-    this.lookupsDependencies = { client, partitions, isCluster: false, cold, now: () => Date.now() };
+    this.lookupsDependencies = { client, scripts, partitions, isCluster: false, cold, now: () => Date.now() };
     this.lookups = new Lookups(this.lookupsDependencies);
   }
 

@@ -1,5 +1,6 @@
-/** Value of a metric without labels in a service's `/metrics`; NaN where it is not there. */
+/** Value of a metric, by its name and labels as they stand in a service's `/metrics`; NaN where it is not there. */
 export async function readMetric(url: string, name: string): Promise<number> {
   const text = await (await fetch(`${url}/metrics`)).text();
-  return Number(new RegExp(`^${name} (\\S+)$`, "m").exec(text)?.[1]);
+  const line = text.split("\n").find((candidate) => candidate.startsWith(`${name} `));
+  return Number(line?.slice(name.length));
 }

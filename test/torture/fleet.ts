@@ -5,8 +5,8 @@ import { Member } from "./member.ts";
 
 /** The processes of a deployment: what each is called, and which roles it has. More kinds go here. */
 const MEMBERS = [
-  { name: "ingest-1", roles: "api" },
-  { name: "ingest-2", roles: "api" },
+  { name: "ingest-1", roles: "api,live" },
+  { name: "ingest-2", roles: "api,live" },
   { name: "worker-1", roles: "worker" },
   { name: "worker-2", roles: "worker" },
   { name: "worker-3", roles: "worker" },
@@ -47,6 +47,7 @@ export class Fleet {
       TALLYMARK_DATA_DIR: directory,
       TALLYMARK_PORT: "0",
       TALLYMARK_LOG_LEVEL: "warn",
+      TALLYMARK_WEBHOOK_ALLOW_PRIVATE: "1",
       ...env,
     };
     const some = MEMBERS.filter(({ roles }) => databaseUrl !== null || roles !== "jobs");

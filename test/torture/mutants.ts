@@ -53,7 +53,7 @@ export const MUTANTS: readonly Mutant[] = [
         FORGETFUL,
         {
           file: "lua/apply.lua",
-          from: "entry.mine = redis.call('XACK', STREAM, batch.group, entry.id) == 1",
+          from: "entry.mine = rebuild ~= nil or redis.call('XACK', STREAM, batch.group, entry.id) == 1",
           to: "redis.call('XACK', STREAM, batch.group, entry.id); entry.mine = true",
         },
       ],

@@ -25,6 +25,7 @@ export function describe(result: Result): string {
     ["readmitted", side.counts.readmitted],
     ["poison", side.counts.poison],
     ["dead letters retried", side.counts.retried],
+    ["webhooks received", aftermath.alarms?.receiver.messages.length ?? 0],
     ["starts of processes", starts],
     ["of them given up", failedStarts],
   ];

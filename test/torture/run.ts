@@ -2,6 +2,7 @@ import { seededRandom } from "../../load/random.ts";
 import { META, partitionKeys } from "../../src/redis/keys.ts";
 import { findPostgres, startTestPostgres, type TestPostgres } from "../support/postgres.ts";
 import { TcpProxy } from "../support/proxy.ts";
+import { Alarms } from "./alarms.ts";
 import { Conductor } from "./conductor.ts";
 import { COUNTERS, readCounter } from "./counters.ts";
 import { drain } from "./drain.ts";
@@ -20,6 +21,7 @@ import { Reader } from "./reader.ts";
 import { RedisProcess } from "./redis-process.ts";
 import { sendAll } from "./sender.ts";
 import { SideTraffic } from "./side-traffic.ts";
+import { Viewers } from "./viewers.ts";
 import { until } from "./wait.ts";
 
 const PARTITIONS = 4;
@@ -65,7 +67,7 @@ export async function torture(plan: Plan, say: (text: string) => void): Promise<
     };
     const fleet = await Fleet.prepare(settings);
     undo.push(() => fleet.stop());
-    const aftermath = await live({ plan, redis, database, proxy, fleet, applyDigest, violations, say });
+    const aftermath = await live({ plan, redis, database, proxy, fleet, applyDigest, violations, say, undo });
     const findings: Finding[] = [];
     for (const invariant of INVARIANTS) {
       findings.push(...(await invariant(aftermath)));
@@ -86,10 +88,21 @@ interface Stage {
   readonly applyDigest: string;
   readonly violations: string[];
   readonly say: (text: string) => void;
+  readonly undo: (() => Promise<void>)[];
 }
 
 /** From the first request to the moment when everything is healed and drained. */
-async function live({ plan, redis, database, proxy, fleet, applyDigest, violations, say }: Stage): Promise<Aftermath> {
+async function live({
+  plan,
+  redis,
+  database,
+  proxy,
+  fleet,
+  applyDigest,
+  violations,
+  say,
+  undo,
+}: Stage): Promise<Aftermath> {
   const partitions = partitionKeys(PARTITIONS);
   const [ingest, workers] = [fleet.withRole("api"), fleet.withRole("worker")];
   await startMembers(ingest);
@@ -106,7 +119,12 @@ async function live({ plan, redis, database, proxy, fleet, applyDigest, violatio
   const { events, rate, timeoutMs } = plan;
   const toSend = { generator, ledger, ingest, rate, timeoutMs };
   await sendAll({ ...toSend, events: QUEUED_FIRST });
+  const reader = new Reader(ingest);
+  const alarms = plan.sideTraffic && database ? await Alarms.start(reader) : null;
+  if (alarms) undo.push(() => alarms.receiver.stop());
   await startMembers([...workers, ...fleet.withRole("jobs")]);
+  const viewers = plan.sideTraffic ? new Viewers(fleet.withRole("live")) : null;
+  if (viewers) undo.push(() => viewers.stop());
   // Only now: faults that are to meet traffic begin with it, however long the processes took to start.
   let isSent = false;
   const sending = sendAll({ ...toSend, events: events - QUEUED_FIRST }).finally(() => {
@@ -123,7 +141,6 @@ async function live({ plan, redis, database, proxy, fleet, applyDigest, violatio
   await drained();
   say("drained; comparing");
 
-  const reader = new Reader(ingest);
   const late = await readLate(reader, names);
   const models = COUNTERS.map((input) => {
     const ids = new Set((late.get(input.name) ?? []).map(({ event }) => event.id));
@@ -140,6 +157,8 @@ async function live({ plan, redis, database, proxy, fleet, applyDigest, violatio
     redis: redis.client,
     partitions,
     models,
+    alarms,
+    viewers,
     late,
     drained,
   };

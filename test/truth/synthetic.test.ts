@@ -46,7 +46,7 @@ describe.each([1, 3])("a synthetic log and its recount, %i partitions", (partiti
     expect(rejected).toEqual(malformed);
   });
 
-  it("answers every lookup as the recount does", async () => {
+  it("answers every lookup as the recount does", { timeout: 180_000 }, async () => {
     await expectAsModel(service);
   });
 

@@ -1,28 +1,28 @@
 import { Command, InvalidArgumentError } from "commander";
+import { type Target, withKey, withTarget } from "../target.ts";
 import { abortOnInterrupt, EXIT_INTERRUPTED, exitCodeOf, processIo } from "./io.ts";
 import { runReplay } from "./replay.ts";
-import { defaultServiceUrl } from "./url.ts";
+
+interface ReplayCommandOptions extends Target {
+  readonly speed: number | "max";
+  readonly unordered: boolean;
+}
 
 export function replayCommand(): Command {
-  return new Command("replay")
+  const command = new Command("replay")
     .description("send the events of NDJSON files to a running service")
     .argument("<file...>", "NDJSON, also gzip; - is standard input")
     .option("--speed <n>", "times the speed at which the events happened, or max", parseSpeed, "max")
-    .option("--unordered", "keep several requests in flight; events may overtake each other", false)
-    .option("--url <url>", "where the service is", defaultServiceUrl())
-    .action(
-      async (
-        files: string[],
-        { speed, unordered, url }: { speed: number | "max"; unordered: boolean; url: string },
-      ) => {
-        const signal = abortOnInterrupt();
-        process.exitCode = await exitCodeOf(async () => {
-          await runReplay({ files, speed: speed === "max" ? null : speed, unordered, url }, processIo(signal));
-          return 0;
-        });
-        if (signal.aborted) process.exitCode = EXIT_INTERRUPTED;
-      },
-    );
+    .option("--unordered", "keep several requests in flight; events may overtake each other", false);
+  return withTarget(command).action(async (files: string[], { speed, apiKey, ...options }: ReplayCommandOptions) => {
+    const signal = abortOnInterrupt();
+    const io = withKey(processIo(signal), apiKey);
+    process.exitCode = await exitCodeOf(async () => {
+      await runReplay({ files, speed: speed === "max" ? null : speed, ...options }, io);
+      return 0;
+    });
+    if (signal.aborted) process.exitCode = EXIT_INTERRUPTED;
+  });
 }
 
 /** `max` stays a word: commander would turn `null` into an empty string. */

@@ -1,9 +1,9 @@
+import { parseRetryAfter, retryDelay } from "../../client/backoff.ts";
+import { networkReason } from "../../client/errors.ts";
 import { type Answer, readAnswer } from "./answer.ts";
-import { retryDelay } from "./backoff.ts";
 import type { Batch } from "./batches.ts";
 import { type CliIo, CommandFailure } from "./io.ts";
 import { NOTHING_ACCEPTED, type Outcome, type Tally } from "./tally.ts";
-import { networkReason } from "./url.ts";
 
 /** Without a success for this long, delivery is given up, ms. */
 export const PATIENCE_MS = 10 * 60_000;
@@ -57,7 +57,7 @@ export class Delivery {
         return answer;
       }
       const left = this.#failed(started, answer.reason);
-      const delay = retryDelay(attempt, answer.retryAfter, io.clock.now());
+      const delay = retryDelay(attempt, parseRetryAfter(answer.retryAfter, io.clock.now()));
       await io.clock.sleep(Math.min(delay, left), signal);
     }
     return null;

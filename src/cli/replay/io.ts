@@ -12,7 +12,12 @@ export interface Clock {
 /** What a command reads and writes besides its files. */
 export interface CliIo {
   readonly stdin: Readable;
-  readonly stdout: { write(text: string): unknown };
+  readonly stdout: {
+    write(text: string): unknown;
+    readonly isTTY?: boolean;
+    readonly columns?: number;
+    readonly rows?: number;
+  };
   readonly stderr: NodeJS.WritableStream & { readonly isTTY?: boolean };
   readonly fetch: typeof fetch;
   readonly clock: Clock;

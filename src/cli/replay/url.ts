@@ -13,11 +13,3 @@ export function parseServiceUrl(text: string): string {
   }
   return `${url.origin}${url.pathname.replace(/\/+$/, "")}`;
 }
-
-/** What went wrong on the way to the service; fetch hides the reason in the cause. */
-export function networkReason(error: unknown): string {
-  const { name, message, cause } = error as Error;
-  if (name === "TimeoutError") return "no answer in time";
-  const { code, message: reason, errors } = (cause ?? {}) as NodeJS.ErrnoException & { errors?: Error[] };
-  return reason || errors?.[0]?.message || code || message;
-}

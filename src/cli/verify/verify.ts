@@ -3,13 +3,20 @@ import { type CliIo, CommandFailure } from "../replay/io.ts";
 import { createProgress, type Progress } from "../replay/progress.ts";
 import { parseServiceUrl } from "../replay/url.ts";
 import { Service } from "../service.ts";
+import { readArchived } from "./archived.ts";
 import { compareCounter } from "./compare.ts";
+import { generateEvents } from "./generated.ts";
+import { readManifest } from "./manifest.ts";
 import { Recount } from "./recount.ts";
 import { DIFFERENCES_SHOWN, Report } from "./report.ts";
 
 export interface VerifyOptions {
   /** `-` is standard input. */
   readonly files: readonly string[];
+  /** A lake that is recounted as well: a folder or `s3://bucket/prefix`. */
+  readonly archive?: string | undefined;
+  /** The files are not events but manifests of generated runs. */
+  readonly generated?: boolean;
   readonly url: string;
   /** The counters hold more than these files. */
   readonly subset: boolean;
@@ -30,14 +37,20 @@ export interface VerifyResult {
  * Counts the events of the files and compares every counter of the service with that. Prints what differs, then a
  * summary. Throws a CommandFailure when the comparison cannot be made.
  */
-export async function runVerify({ files, url, subset }: VerifyOptions, io: CliIo): Promise<VerifyResult> {
+export async function runVerify(options: VerifyOptions, io: CliIo): Promise<VerifyResult> {
+  const { files, archive, generated = false, url, subset } = options;
   const service = new Service(parseServiceUrl(url), io);
-  const inputs = await findInputs(files, io);
+  const runs = generated ? await Promise.all(files.map(readManifest)) : [];
+  const inputs = generated ? [] : await findInputs(files, io);
   const recount = new Recount(await service.counters());
   const progress = createProgress(io);
   const report = new Report(subset, (line) => io.stdout.write(`${line}\n`));
   try {
     for (const input of inputs) await readInput(input, recount, progress, io);
+    if (archive !== undefined) await readArchived(archive, recount, progress, io.clock.now());
+    for (const run of runs) {
+      for (const event of generateEvents(run)) recount.addLine(JSON.stringify(event), event.id, run.startedAt);
+    }
     tellUncounted(recount, progress);
     progress.start("comparing", null);
     const onProgress = () => progress.update(0, `${report.compared} numbers, ${report.differences} differences`);

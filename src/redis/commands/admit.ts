@@ -15,3 +15,9 @@ export async function admitKeys(
   const reply = (await scripts.get("admit").run(client, names, [counter.keysMax, start, ...keys])) as number[];
   return reply.map((flag) => flag === 1);
 }
+
+/** Keys that were admitted to the newest bucket of the counter's widest window. */
+export async function countAdmitted(client: RedisClient, counter: Counter): Promise<number> {
+  const [newest] = await client.zrange(admissionsKey(counter), "-1", "-1");
+  return newest === undefined ? 0 : client.scard(admissionKey(counter, Number(newest)));
+}

@@ -63,7 +63,9 @@ export interface Batch {
   /** Net under the dropping of fingerprint sets, ms. */
   readonly fingerprintTtl: number;
   readonly entries: readonly BatchEntry[];
-  readonly counters: readonly { readonly generation: string; readonly lateness: number }[];
+  readonly counters: readonly { readonly generation: string; readonly lateness: number; readonly staged: boolean }[];
+  /** Of a batch from the lake: its number, from 1, and the field of the partition's state with that of the last one. */
+  readonly rebuild?: { readonly field: string; readonly number: number };
   readonly buckets: readonly BatchBucket[];
   readonly cells: readonly BatchCell[];
   readonly slots: readonly BatchSlot[];
@@ -127,8 +129,8 @@ export async function applyBatch(
   keys: readonly string[],
   batch: Batch,
 ): Promise<ApplyOutcome> {
-  const { stream, lease, state, clocks, families, late, dead, cold, corrections } = partition;
-  const fixed = [stream, lease, state, clocks, families, late, dead, cold, corrections];
+  const { stream, lease, state, clocks, families, late, dead, cold, corrections, kept, ahead } = partition;
+  const fixed = [stream, lease, state, clocks, families, late, dead, cold, corrections, kept, ahead];
   const reply = (await scripts.get("apply").run(client, [...fixed, ...keys], [token, packForLua(batch)])) as [
     ApplyOutcome["kind"],
     ...(number | string)[],
@@ -147,4 +149,4 @@ export async function applyBatch(
 }
 
 /** Number of `KEYS` before the batch's own; positions in a batch count from there. */
-export const FIXED_KEYS = 9;
+export const FIXED_KEYS = 11;

@@ -6,22 +6,38 @@ import type { Scripts } from "../scripts.ts";
 export interface StoredDefinitions {
   /** 0 before the first change. */
   readonly version: number;
-  readonly counters: readonly { readonly definition: CounterDefinition; readonly generation: number }[];
+  readonly counters: readonly StoredCounter[];
+  /** Generations beside those of `counters`, see lua/stage.lua. */
+  readonly staged?: readonly StoredCounter[];
 }
+
+export interface StoredCounter {
+  readonly definition: CounterDefinition;
+  readonly generation: number;
+}
+
+const STAGED = "=staged:";
 
 export async function readDefinitions(client: RedisClient): Promise<StoredDefinitions> {
   const fields = await client.hgetall(META.counters);
-  const counters = Object.entries(fields)
-    .filter(([name]) => !name.startsWith("="))
-    .map(([, text]) => {
-      const space = text.indexOf(" ");
-      return {
-        generation: Number(text.slice(0, space)),
-        definition: JSON.parse(text.slice(space + 1)) as CounterDefinition,
-      };
-    })
-    .sort((a, b) => (a.definition.name < b.definition.name ? -1 : 1));
-  return { version: Number(fields["=version"] ?? 0), counters };
+  const storedUnder = (isWanted: (field: string) => boolean) =>
+    Object.entries(fields)
+      .filter(([field]) => isWanted(field))
+      .map(([, text]) => parseStored(text))
+      .sort((a, b) => (a.definition.name < b.definition.name ? -1 : 1));
+  return {
+    version: Number(fields["=version"] ?? 0),
+    counters: storedUnder((field) => !field.startsWith("=")),
+    staged: storedUnder((field) => field.startsWith(STAGED)),
+  };
+}
+
+function parseStored(text: string): StoredCounter {
+  const space = text.indexOf(" ");
+  return {
+    generation: Number(text.slice(0, space)),
+    definition: JSON.parse(text.slice(space + 1)) as CounterDefinition,
+  };
 }
 
 /** Counters that were deleted and whose keys and rows are not all swept yet. */

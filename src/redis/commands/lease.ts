@@ -1,6 +1,6 @@
 import { LIVE_CLOCK_MAX_LAG_MS } from "../../core/limits.ts";
 import type { RedisClient } from "../client.ts";
-import type { PartitionKeys } from "../keys.ts";
+import { GROUP, type PartitionKeys } from "../keys.ts";
 import { packForLua } from "../pack.ts";
 import type { Scripts } from "../scripts.ts";
 
@@ -34,7 +34,7 @@ export type TickOutcome =
   | { readonly kind: "lost" }
   | {
       readonly kind: "ok";
-      /** Entries in the stream: waiting or pending, since applied ones are deleted. */
+      /** Entries in the stream that are not applied: new or pending. */
       readonly waiting: number;
       /** Entries added but neither applied nor waiting; anything but 0 is a loss. */
       readonly missing: number;
@@ -48,9 +48,10 @@ export async function tick(
   token: string,
   counters: readonly TickingCounter[],
 ): Promise<TickOutcome> {
-  const packed = packForLua({ liveLag: LIVE_CLOCK_MAX_LAG_MS, counters });
-  const { stream, lease, state, clocks } = partition;
-  const reply = (await scripts.get("tick").run(client, [stream, lease, state, clocks], [token, LEASE_MS, packed])) as [
+  const packed = packForLua({ group: GROUP, liveLag: LIVE_CLOCK_MAX_LAG_MS, counters });
+  const { stream, lease, state, clocks, kept } = partition;
+  const keys = [stream, lease, state, clocks, kept];
+  const reply = (await scripts.get("tick").run(client, keys, [token, LEASE_MS, packed])) as [
     TickOutcome["kind"],
     number,
     number,

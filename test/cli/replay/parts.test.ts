@@ -1,12 +1,12 @@
 import { InvalidArgumentError } from "commander";
 import { expect, test } from "vitest";
-import { DELAY_MS_MAX, parseRetryAfter, retryDelay } from "../../../src/cli/replay/backoff.ts";
 import { parseSpeed } from "../../../src/cli/replay/command.ts";
 import { findInputs, readLines } from "../../../src/cli/replay/input.ts";
 import { systemClock } from "../../../src/cli/replay/io.ts";
 import { LineSplitter } from "../../../src/cli/replay/line-splitter.ts";
 import { prepareLine } from "../../../src/cli/replay/outgoing.ts";
 import { defaultServiceUrl, parseServiceUrl } from "../../../src/cli/replay/url.ts";
+import { DELAY_MS_MAX, parseRetryAfter, retryDelay } from "../../../src/client/backoff.ts";
 import { temporaryFile, testIo } from "../helpers.ts";
 
 const ID = "01HZZZZZZZZZZZZZZZZZZZZZZZ";
@@ -83,12 +83,12 @@ test("a byte order mark is skipped and bytes are counted as read", async () => {
 test("delays grow to their cap, are drawn at random, and respect what the service asks", () => {
   for (let attempt = 1; attempt < 40; attempt++) {
     const full = Math.min(DELAY_MS_MAX, 100 * 2 ** (attempt - 1));
-    const delay = retryDelay(attempt, null, 0);
+    const delay = retryDelay(attempt, null);
     expect(delay).toBeGreaterThanOrEqual(full / 2);
     expect(delay).toBeLessThanOrEqual(full);
   }
-  expect(retryDelay(1, "60", 0)).toBeGreaterThanOrEqual(60_000);
-  expect(retryDelay(30, "1", 0)).toBeGreaterThanOrEqual(5_000);
+  expect(retryDelay(1, 60_000)).toBeGreaterThanOrEqual(60_000);
+  expect(retryDelay(30, 1_000)).toBeGreaterThanOrEqual(5_000);
 });
 
 test("Retry-After is seconds or a date", () => {

@@ -1,3 +1,4 @@
+import { alertsArrive } from "./alerts.ts";
 import { bucketsAreExact } from "./buckets.ts";
 import { bucketsHaveMoved } from "./cold.ts";
 import { conductIsGood } from "./conduct.ts";
@@ -8,10 +9,12 @@ import { lateIsLate, nothingIsMissing } from "./late.ts";
 import { rankingsAreExact } from "./rankings.ts";
 import { readmissionIsExact } from "./readmission.ts";
 import { streamsAreDone } from "./streams.ts";
+import { viewersAgree } from "./viewers.ts";
 
 /** What must hold after every run. More go here. */
 export const INVARIANTS: readonly Invariant[] = [
   conductIsGood,
+  viewersAgree,
   streamsAreDone,
   nothingIsMissing,
   lateIsLate,
@@ -21,4 +24,5 @@ export const INVARIANTS: readonly Invariant[] = [
   deadLettersArePoison,
   readmissionIsExact,
   bucketsHaveMoved,
+  alertsArrive,
 ];

@@ -1,12 +1,14 @@
 import type { Redis } from "ioredis";
 import type { PartitionKeys } from "../../../src/redis/keys.ts";
 import type { TestPostgres } from "../../support/postgres.ts";
+import type { Alarms } from "../alarms.ts";
 import type { Conductor } from "../conductor.ts";
 import type { Fleet } from "../fleet.ts";
 import type { Ledger } from "../ledger.ts";
 import type { CounterModel } from "../model.ts";
 import type { Reader } from "../reader.ts";
 import type { SideTraffic } from "../side-traffic.ts";
+import type { Viewers } from "../viewers.ts";
 import type { LateEntry } from "./late.ts";
 
 /** A run after all faults have healed and everything that waited is applied. */
@@ -23,6 +25,9 @@ export interface Aftermath {
   readonly database: TestPostgres | null;
   readonly partitions: readonly PartitionKeys[];
   readonly models: readonly CounterModel[];
+  /** `null` where nothing goes on beside the events, and rules where no process evaluates them. */
+  readonly alarms: Alarms | null;
+  readonly viewers: Viewers | null;
   readonly late: ReadonlyMap<string, readonly LateEntry[]>;
   /** Waits until everything is applied again. */
   readonly drained: () => Promise<void>;

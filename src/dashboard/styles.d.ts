@@ -1,0 +1,2 @@
+/** Styles are bundled, not imported by any module system. */
+declare module "*.css";
