@@ -19,5 +19,7 @@ export default defineConfig({
     sequence: { sequencer: LongFirst },
     testTimeout: 60_000,
     hookTimeout: 120_000,
+    // A busy machine takes its time; what is awaited is a state, never a moment.
+    expect: { poll: { timeout: 30_000 } },
   },
 });

@@ -119,7 +119,7 @@ describe("receivers", () => {
       kind: "failed",
       detail: "no complete answer in 300 ms",
     });
-    expect(performance.now() - began).toBeLessThan(2_000);
+    expect(performance.now() - began).toBeLessThan(10_000);
   });
 
   test("one that drops the connection after processing has failed", async () => {

