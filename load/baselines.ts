@@ -22,12 +22,19 @@ export interface Baseline {
 /** Events applied by each of the other ways. */
 const BASELINE_EVENTS = 100_000;
 
-export async function measureBaseline(workload: Workload): Promise<Baseline> {
-  const sets = await withRedis(async (redis) => {
+/** As redis-benchmark would meet a server: no append-only file, which flatters the baselines, not us. */
+const PLAIN = ["--appendonly", "no"];
+
+export function measureSets(): Promise<{ readonly by: SetLoad["by"]; readonly perCpuSecond: number }> {
+  return withRedis(async (redis) => {
     const before = readCpuTime(redis.pid);
     const { by, sets } = await loadSets(redis.address);
-    return { by, perSecond: sets / cpuBetween(before, readCpuTime(redis.pid)).own };
+    return { by, perCpuSecond: sets / cpuBetween(before, readCpuTime(redis.pid)).own };
   });
+}
+
+export async function measureBaseline(workload: Workload): Promise<Baseline> {
+  const sets = await measureSets();
   const naive = await withRedis(async (redis) => {
     const connections = new Connections({ kind: "single", options: { ...redis.address } }, () => {});
     try {
@@ -41,7 +48,7 @@ export async function measureBaseline(workload: Workload): Promise<Baseline> {
   });
   return {
     setsBy: sets.by,
-    setsPerCpuSecond: sets.perSecond,
+    setsPerCpuSecond: sets.perCpuSecond,
     naivePerCpuSecond: naive,
     upsertsPerCpuSecond: await measureUpserts(workload),
   };
@@ -78,11 +85,13 @@ export function meanOf(a: Baseline, b: Baseline): Baseline {
   };
 }
 
-/** A fresh server as redis-benchmark would meet it: no append-only file, which flatters the baselines, not us. */
-export async function withRedis<T>(work: (redis: EmbeddedRedis) => Promise<T>): Promise<T> {
+/** A fresh server; what is not said in the arguments is as in the embedded one. */
+export async function withRedis<T>(
+  work: (redis: EmbeddedRedis) => Promise<T>,
+  extraArgs: readonly string[] = PLAIN,
+): Promise<T> {
   const dataDir = await mkdtemp(join(tmpdir(), "tallymark-bench-"));
   try {
-    const extraArgs = ["--appendonly", "no"];
     const redis = await startEmbeddedRedis({ dataDir, durability: "everysec", extraArgs });
     try {
       return await work(redis);

@@ -1,12 +1,12 @@
 import { parseArgs } from "node:util";
-import { meanOf, measureBaseline } from "./baselines.ts";
-import { figuresOf, printFigures } from "./report.ts";
-import { type RunOptions, runWorkload } from "./run.ts";
-import { makeWorkload } from "./workload.ts";
+import { printFigures, type Row, section } from "./report.ts";
+import type { RunOptions } from "./run.ts";
+import { measureW1 } from "./w1.ts";
+import { measureW2, w2Rows } from "./w2.ts";
 
 /** How to run this and read what it prints: README.md beside it. */
 
-function readOptions(): RunOptions {
+function readOptions(): { readonly only: string | undefined; readonly options: RunOptions } {
   const text = { type: "string" } as const;
   const { values } = parseArgs({
     options: {
@@ -17,6 +17,7 @@ function readOptions(): RunOptions {
       seed: text,
       profile: text,
       archive: { type: "boolean" },
+      only: text,
     },
   });
   const whole = (name: "events" | "partitions" | "batch" | "connections" | "seed", fallback: number) => {
@@ -24,7 +25,7 @@ function readOptions(): RunOptions {
     if (!Number.isInteger(value) || value < 1) throw new Error(`--${name}: must be a whole number from 1`);
     return value;
   };
-  return {
+  const options = {
     events: whole("events", 1_000_000),
     partitions: whole("partitions", 1),
     batch: whole("batch", 500),
@@ -33,17 +34,43 @@ function readOptions(): RunOptions {
     profileDir: values.profile ?? null,
     archive: values.archive ?? false,
   };
+  return { only: values.only, options };
 }
 
-const say = (text: string) => process.stderr.write(`${text}\n`);
+const { only, options } = readOptions();
 
-const options = readOptions();
-const sample = makeWorkload({ seed: options.seed, events: Math.min(options.events, 100_000), endsAt: Date.now() });
-say("baseline: SETs and a naive script on a plain Redis …");
-const before = await measureBaseline(sample);
-say(`the workload: ${options.events} events …`);
-const run = await runWorkload(options);
-say("the baseline once more …");
-const after = await measureBaseline(sample);
-printFigures(figuresOf(options, run, meanOf(before, after)));
-if (run.faults.length > 0) process.exitCode = 1;
+interface Measured {
+  readonly faults: readonly string[];
+}
+
+/** Measures a part and prints it under its title. */
+const part =
+  <F extends Measured>(title: string, measure: () => Promise<F>, rows: (figures: F) => readonly Row[]) =>
+  async (): Promise<Measured> => {
+    const figures = await measure();
+    section(title, rows(figures));
+    return figures;
+  };
+
+/** In this order. */
+const parts: Readonly<Record<string, () => Promise<Measured>>> = {
+  w1: async () => {
+    const figures = await measureW1(options);
+    printFigures(figures);
+    return figures;
+  },
+  w2: part("W2: three counters", () => measureW2(options), w2Rows),
+};
+
+const names = Object.keys(parts);
+const chosen = only?.split(",") ?? names;
+if (!chosen.every((name) => names.includes(name))) throw new Error(`--only: must be some of ${names.join(",")}`);
+
+const figures: Record<string, Measured> = {};
+for (const [name, measure] of Object.entries(parts)) {
+  if (!chosen.includes(name)) continue;
+  process.stderr.write(`${name} …\n`);
+  figures[name] = await measure();
+}
+process.stdout.write(`\n${JSON.stringify(figures)}\n`);
+if (Object.values(figures).some(({ faults }) => faults.length > 0)) process.exitCode = 1;

@@ -1,5 +1,5 @@
-import { Agent } from "node:http";
-import { post } from "./post.ts";
+import { setTimeout as pause } from "node:timers/promises";
+import { demand, requestOf, Wire } from "./wire.ts";
 import { makeWorkload, type Workload, type WorkloadOptions } from "./workload.ts";
 
 /**
@@ -10,10 +10,12 @@ import { makeWorkload, type Workload, type WorkloadOptions } from "./workload.ts
 export interface Preparation {
   readonly workload: WorkloadOptions;
   readonly url: string;
-  /** Events in a request. */
+  /** Events in a request; one is sent by itself, more as an array. */
   readonly batch: number;
   /** Requests in flight. */
   readonly connections: number;
+  /** At most so many; absent: as fast as they are answered. */
+  readonly eventsPerSecond?: number;
 }
 
 export type ToGenerator = { readonly kind: "prepare"; readonly preparation: Preparation } | { readonly kind: "go" };
@@ -27,43 +29,50 @@ export type FromGenerator =
 const clock = () => performance.timeOrigin + performance.now();
 const report = (message: FromGenerator) => process.send?.(message);
 
-function prepareBodies(workload: Workload, batch: number): Buffer[] {
-  const bodies: Buffer[] = [];
+function prepareBodies(workload: Workload, batch: number): string[] {
+  const bodies: string[] = [];
   for (let from = 0; from < workload.events; from += batch) {
     const size = Math.min(batch, workload.events - from);
     const texts = Array.from({ length: size }, (_, i) => workload.text(from + i));
-    bodies.push(Buffer.from(`[${texts.join(",")}]`));
+    bodies.push(batch === 1 ? texts.join() : `[${texts.join(",")}]`);
   }
   return bodies;
 }
 
-async function send({ url, connections }: Preparation, bodies: readonly Buffer[]): Promise<FromGenerator> {
-  const agent = new Agent({ keepAlive: true, maxSockets: connections });
+async function send(preparation: Preparation, requests: readonly Buffer[]): Promise<FromGenerator> {
+  const { url, connections, batch, eventsPerSecond = Number.POSITIVE_INFINITY } = preparation;
   const startedAt = clock();
+  const wires = Array.from({ length: connections }, () => new Wire(url));
   let next = 0;
-  const sendInTurn = async () => {
-    while (next < bodies.length) await post(`${url}/v1/events`, agent, bodies[next++] as Buffer);
+  const sendInTurn = async (wire: Wire) => {
+    while (next < requests.length) {
+      const request = next++;
+      const early = startedAt + (request * batch * 1_000) / eventsPerSecond - clock();
+      if (early > 0) await pause(early);
+      await demand(wire, requests[request] as Buffer, 202);
+    }
   };
   try {
-    await Promise.all(Array.from({ length: connections }, sendInTurn));
+    await Promise.all(wires.map(sendInTurn));
     return { kind: "done", startedAt, endedAt: clock() };
   } catch (error) {
     return { kind: "failed", reason: (error as Error).message };
   } finally {
-    agent.destroy();
+    for (const wire of wires) wire.close();
   }
 }
 
-let prepared: { preparation: Preparation; bodies: Buffer[] } | undefined;
+let prepared: { preparation: Preparation; requests: Buffer[] } | undefined;
 
 process.on("message", async (message: ToGenerator) => {
   if (message.kind === "prepare") {
     const { preparation } = message;
     const bodies = prepareBodies(makeWorkload(preparation.workload), preparation.batch);
-    prepared = { preparation, bodies };
-    const bytes = bodies.reduce((sum, body) => sum + body.length, 0);
-    report({ kind: "prepared", requests: bodies.length, bytes });
+    const requests = bodies.map((body) => requestOf("POST", `${preparation.url}/v1/events`, body));
+    prepared = { preparation, requests };
+    const bytes = bodies.reduce((sum, body) => sum + Buffer.byteLength(body), 0);
+    report({ kind: "prepared", requests: requests.length, bytes });
   } else if (prepared) {
-    report(await send(prepared.preparation, prepared.bodies));
+    report(await send(prepared.preparation, prepared.requests));
   }
 });

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { COUNTER, type Expected, type Workload } from "./workload.ts";
+import type { Expected, Workload } from "./workload.ts";
 
 const DAY_MS = 86_400_000;
 const MINUTE_MS = 60_000;
@@ -8,39 +8,55 @@ const LOOK_EVERY_MS = 5;
 const VISIBLE_MAX_MS = 120_000;
 const ACCOUNTED_MAX_MS = 5_000;
 
-/** Waits until the service answers with the number of distinct events; answers when, epoch milliseconds. */
-export async function untilVisible(url: string, workload: Workload, count: number): Promise<number> {
-  // Whole days, so that a look costs one cell and does not disturb what is measured.
-  const span = spanOf(workload, DAY_MS);
+/** Waits until the counter's total has come to so many; answers when, epoch milliseconds. */
+export async function untilVisible(
+  url: string,
+  workload: Workload,
+  { counter, count }: Pick<Expected, "counter" | "count">,
+): Promise<number> {
   const giveUpAt = performance.now() + VISIBLE_MAX_MS;
   for (;;) {
-    const answer = (await getJson(`${url}/v1/counters/${COUNTER.name}/value?${span}`)) as { count: number };
-    if (answer.count >= count) return performance.timeOrigin + performance.now();
-    if (performance.now() > giveUpAt) throw new Error(`only ${answer.count} of ${count} events became visible`);
+    const total = await readTotal(url, workload, counter);
+    if (total >= count) return performance.timeOrigin + performance.now();
+    if (performance.now() > giveUpAt) throw new Error(`only ${total} of ${count} events became visible`);
     await pause(LOOK_EVERY_MS);
   }
 }
 
-/** Compares what the service answers with the workload's own recount: every difference in words. */
-export async function findFaults(url: string, workload: Workload, expected: Expected): Promise<string[]> {
+/** By whole days, so that a look costs one cell and does not disturb what is measured. */
+async function readTotal(url: string, workload: Workload, counter: string): Promise<number> {
+  const answer = await getJson(`${url}/v1/counters/${counter}/value?${spanOf(workload, DAY_MS)}`);
+  return (answer as { count: number }).count;
+}
+
+/** Waits for the total, and compares it: the difference in words. */
+export async function findTotalFaults(url: string, workload: Workload, expected: Pick<Expected, "counter" | "count">) {
+  await untilVisible(url, workload, expected);
+  const total = await readTotal(url, workload, expected.counter);
+  return total === expected.count ? [] : [`total of ${expected.counter}: ${total} instead of ${expected.count}`];
+}
+
+/** Compares what the service answers with the workload's own recounts: every difference in words. */
+export async function findFaults(url: string, workload: Workload, expected: readonly Expected[]): Promise<string[]> {
   const faults: string[] = [];
   const compare = (what: string, found: unknown, wanted: unknown) => {
     const [is, should] = [JSON.stringify(found), JSON.stringify(wanted)];
     if (is !== should) faults.push(`${what}: ${is} instead of ${should}`);
   };
   const outcomes = await readOutcomes(url, workload.events);
-  compare("outcomes", outcomes, { applied: expected.count, duplicates: workload.copies, late: 0, dead: 0 });
-  // By days, which is one bucket, and by minutes, which is several: boards and cells of both must agree.
-  for (const unit of [DAY_MS, MINUTE_MS]) {
-    const span = spanOf(workload, unit);
-    const path = `${url}/v1/counters/${COUNTER.name}`;
-    const value = (await getJson(`${path}/value?${span}`)) as { count: number };
-    compare(`total in units of ${unit} ms`, value.count, expected.count);
-    const { top } = (await getJson(`${path}/top?limit=${expected.top.length}&${span}`)) as {
-      top: { key: string[]; count: number }[];
-    };
-    const found = top.map(({ key, count }) => ({ subject: key[0], count }));
-    compare(`top in units of ${unit} ms`, found, expected.top);
+  const applied = workload.events - workload.copies;
+  compare("outcomes", outcomes, { applied, duplicates: workload.copies, late: 0, dead: 0 });
+  for (const { counter, count, top } of expected) {
+    // By days, which is one bucket, and by minutes, which is several: boards and cells of both must agree.
+    for (const unit of [DAY_MS, MINUTE_MS]) {
+      const span = spanOf(workload, unit);
+      const path = `${url}/v1/counters/${counter}`;
+      const value = (await getJson(`${path}/value?${span}`)) as { count: number };
+      compare(`total of ${counter} in units of ${unit} ms`, value.count, count);
+      const ranking = (await getJson(`${path}/top?limit=${top.length}&${span}`)) as Pick<Expected, "top">;
+      const found = ranking.top.map(({ key, count }) => ({ key, count }));
+      compare(`top of ${counter} in units of ${unit} ms`, found, top);
+    }
   }
   return faults;
 }

@@ -1,7 +1,7 @@
 import type { Baseline } from "./baselines.ts";
 import type { RunOptions, RunResult } from "./run.ts";
 
-/** All figures of a benchmark: what the table shows, and the line of JSON at its end. */
+/** All figures of the reference workload. */
 export type Figures = ReturnType<typeof figuresOf>;
 
 export function figuresOf(options: RunOptions, run: RunResult, baseline: Baseline) {
@@ -58,8 +58,8 @@ function mapValues(record: Readonly<Record<string, number>>, change: (value: num
   return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, change(value)]));
 }
 
-const whole = (value: number) => Math.round(value).toLocaleString("en");
-const fixed = (value: number, digits = 2) => value.toFixed(digits);
+export const whole = (value: number) => Math.round(value).toLocaleString("en");
+export const fixed = (value: number, digits = 2) => value.toFixed(digits);
 
 export function printFigures(figures: Figures): void {
   const { options, cpuMicrosPerEvent: cpu, redisMicrosPerEvent: redis, redisBytes: bytes, baseline } = figures;
@@ -120,12 +120,15 @@ export function printFigures(figures: Figures): void {
     ...upsertRows(figures),
   ]);
   section("Start", [["ready after, s", fixed(figures.readySeconds), "with its Redis, from an empty directory"]]);
-  section("Exactness", [["exact", figures.exact ? "yes" : "NO", "total, duplicates and top 10 against a recount"]]);
-  for (const fault of figures.faults) process.stdout.write(`  ${fault}\n`);
-  process.stdout.write(`\n${JSON.stringify(figures)}\n`);
+  section("Exactness", exactRows(figures.faults, "total, duplicates and top 10 against a recount"));
 }
 
-type Row = readonly [name: string, value: string, remark: string];
+export type Row = readonly [name: string, value: string, remark: string];
+
+/** Whether all was counted exactly; what was not, in words. */
+export function exactRows(faults: readonly string[], remark: string): Row[] {
+  return [["exact", faults.length === 0 ? "yes" : "NO", remark], ...faults.map((fault): Row => ["", "", fault])];
+}
 
 function upsertRows({ baseline, ratioToUpserts }: Figures): Row[] {
   const name = "events, Postgres upserts";
@@ -142,7 +145,7 @@ function rows(values: Readonly<Record<string, number>>, remark: string): Row[] {
     .map(([name, value]) => [name, fixed(value), remark]);
 }
 
-function section(title: string, lines: readonly Row[]): void {
+export function section(title: string, lines: readonly Row[]): void {
   const text = lines.map(([name, value, remark]) => `  ${name.padEnd(26)}${value.padStart(12)}  ${remark}`.trimEnd());
   process.stdout.write(`\n${title}\n${text.join("\n")}\n`);
 }

@@ -17,7 +17,7 @@ import {
 import { type Holdings, measureKeys } from "./memory.ts";
 import { prepareSender, type Sender, type Sent } from "./sender.ts";
 import { type Service, startService } from "./service.ts";
-import { type Expected, makeWorkload, recount, type Workload } from "./workload.ts";
+import { type Expected, type Load, makeWorkload, recount, type Workload } from "./workload.ts";
 
 export interface RunOptions {
   readonly seed: number;
@@ -55,17 +55,20 @@ export interface RunResult {
 
 const TOP = 10;
 
-/** Starts a service, sends it the reference workload and measures what that took. */
-export async function runWorkload(options: RunOptions): Promise<RunResult> {
+/** Starts a service, sends it the workload and measures what that took. */
+export async function runWorkload(options: RunOptions, { counters, countries }: Load): Promise<RunResult> {
   const lake = await mkdtemp(join(tmpdir(), "tallymark-bench-lake-"));
-  const service = await startService({ ...options, ...(options.archive && { env: { TALLYMARK_ARCHIVE: lake } }) });
+  const env = options.archive ? { TALLYMARK_ARCHIVE: lake } : {};
+  const service = await startService({ ...options, counters, env });
   try {
     const endsAt = Date.now();
-    const workload = { seed: options.seed, events: options.events, endsAt };
-    const { url } = service;
-    const sender = await prepareSender({ workload, url, batch: options.batch, connections: options.connections });
+    const preparation = { seed: options.seed, events: options.events, endsAt, countries };
+    const { batch, connections } = options;
+    const sender = await prepareSender({ workload: preparation, url: service.url, batch, connections });
     try {
-      return await measure(service, sender, makeWorkload(workload), options.archive);
+      const workload = makeWorkload(preparation);
+      const expected = counters.map((counter) => recount(workload, counter, TOP));
+      return await measure(service, sender, workload, expected, options.archive);
     } finally {
       sender.stop();
     }
@@ -75,8 +78,13 @@ export async function runWorkload(options: RunOptions): Promise<RunResult> {
   }
 }
 
-async function measure(service: Service, sender: Sender, workload: Workload, isArchived: boolean): Promise<RunResult> {
-  const expected = recount(workload, TOP);
+async function measure(
+  service: Service,
+  sender: Sender,
+  workload: Workload,
+  expected: readonly Expected[],
+  isArchived: boolean,
+): Promise<RunResult> {
   const connections = new Connections({ kind: "single", options: { path: service.redisSocket } }, () => {});
   try {
     const client = await connections.open("prompt");
@@ -91,7 +99,8 @@ async function measure(service: Service, sender: Sender, workload: Workload, isA
     const machine = readMachineCpuTime();
     const sent = await sender.send();
     const generated = cpuBetween(generator, readCpuTime(sender.pid));
-    const visibleAt = await untilVisible(service.url, workload, expected.count);
+    let visibleAt = sent.endedAt;
+    for (const each of expected) visibleAt = await untilVisible(service.url, workload, each);
     const archive = isArchived ? await untilArchived(service.url, workload.events) : null;
     const archivedAt = performance.timeOrigin + performance.now();
     const after = await readings();
@@ -99,7 +108,9 @@ async function measure(service: Service, sender: Sender, workload: Workload, isA
     const redis = cpuBetween(before.redis, after.redis);
     const served = cpuBetween(before.service, after.service);
     return {
-      ...(await verify(service, workload, expected)),
+      distinct: workload.events - workload.copies,
+      copies: workload.copies,
+      faults: await findFaults(service.url, workload, expected),
       ...rates(sent, visibleAt),
       readySeconds: service.readySeconds,
       requests: sender.requests,
@@ -127,14 +138,6 @@ async function untilArchived(url: string, events: number): Promise<{ bytes: numb
     if (performance.now() > until) throw new Error("not everything was archived in time");
     await delay(100);
   }
-}
-
-async function verify({ url }: Service, workload: Workload, expected: Expected) {
-  return {
-    distinct: expected.count,
-    copies: workload.copies,
-    faults: await findFaults(url, workload, expected),
-  };
 }
 
 function rates({ startedAt, endedAt }: Sent, visibleAt: number) {

@@ -41,6 +41,19 @@ export async function prepareSender(preparation: Preparation): Promise<Sender> {
   }
 }
 
+/** Does the step again and again until everything is sent. */
+export async function whileSending(sender: Sender, step: () => Promise<void>): Promise<Sent> {
+  let isSending = true;
+  const sending = sender.send().finally(() => {
+    isSending = false;
+  });
+  const repeating = async () => {
+    while (isSending) await step();
+  };
+  const [sent] = await Promise.all([sending, repeating()]);
+  return sent;
+}
+
 async function ask(child: ChildProcess, message: ToGenerator): Promise<FromGenerator> {
   const given = new AbortController();
   try {

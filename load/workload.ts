@@ -10,6 +10,10 @@ export interface WorkloadOptions {
   readonly events: number;
   /** Time in the id of the last event, epoch milliseconds. */
   readonly endsAt: number;
+  /** How dense ids lie in time, events/s; absent: as in the reference workload. */
+  readonly rate?: number;
+  /** How many countries visitors come from, Zipf as well; absent or 0: events do not say. */
+  readonly countries?: number;
 }
 
 export interface Workload {
@@ -21,6 +25,8 @@ export interface Workload {
   id(event: number): string;
   subject(event: number): string;
   visitor(event: number): string;
+  /** What a counter's `by` finds there, as key text. */
+  field(event: number, path: Path): string;
   /** Whether an earlier event had the same id. */
   isCopy(event: number): boolean;
   /** Time in the id, epoch milliseconds. */
@@ -29,27 +35,50 @@ export interface Workload {
 
 export const SUBJECTS = 10_000;
 export const VISITORS = 100_000;
-const ZIPF_EXPONENT = 1;
+export const ZIPF_EXPONENT = 1;
 const COPY_SHARE = 0.05;
 /** Most copies are resends after a while, some come at once, as a client makes them that retries too eagerly. */
 const CLOSE_COPY_SHARE = 0.1;
 const CLOSE = 200;
-/** How dense ids lie in time, events/s. */
-export const RATE = 20_000;
+const RATE = 20_000;
 
-/** The counter that all of this is counted by. */
-export const COUNTER = {
-  name: "views",
-  event: "page.view",
-  by: ["subject"],
-  unique: "data.visitor",
-  windows: ["1m", "1h", "1d"],
-  top: true,
-} as const;
+export type Path = "type" | "subject" | "data.country";
 
+export type WorkloadCounter = ReturnType<typeof viewsBy>;
+
+function viewsBy(name: string, by: readonly Path[]) {
+  return {
+    name,
+    event: "page.view",
+    by,
+    unique: "data.visitor",
+    windows: ["1m", "1h", "1d"],
+    top: true,
+  } as const;
+}
+
+/** The counter of the reference workload. */
+export const COUNTER = viewsBy("views", ["subject"]);
+
+/** What is sent, and all that it is counted by. */
+export interface Load {
+  readonly counters: readonly WorkloadCounter[];
+  readonly countries: number;
+}
+
+/** The reference workload. */
+export const W1: Load = { counters: [COUNTER], countries: 0 };
+/** Each event counts three times: in one key that is always busy, in 10,000, and in up to 300,000. */
+export const W2: Load = {
+  counters: [viewsBy("types", ["type"]), COUNTER, viewsBy("places", ["subject", "data.country"])],
+  countries: 30,
+};
+
+const TYPE = "page.view";
 const CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
-export function makeWorkload({ seed, events, endsAt }: WorkloadOptions): Workload {
+export function makeWorkload(options: WorkloadOptions): Workload {
+  const { seed, events, endsAt, rate = RATE, countries: countryCount = 0 } = options;
   const random = seededRandom(seed);
   const original = drawOriginals(random, events);
   const subjects = new Uint16Array(events);
@@ -61,22 +90,37 @@ export function makeWorkload({ seed, events, endsAt }: WorkloadOptions): Workloa
     visitors[event] = random.below(VISITORS);
     for (let i = 0; i < 3; i++) salts[event * 3 + i] = random.bits();
   }
+  const countries = drawCountries(seed, events, countryCount);
   const of = (event: number) => original[event] as number;
-  const timeOf = (event: number) => endsAt - Math.floor(((events - 1 - of(event)) * 1_000) / RATE);
+  const timeOf = (event: number) => endsAt - Math.floor(((events - 1 - of(event)) * 1_000) / rate);
   const id = (event: number) => ulid(timeOf(event), salts.subarray(of(event) * 3, of(event) * 3 + 3));
   const subject = (event: number) => `/page/${subjects[of(event)]}`;
   const visitor = (event: number) => `v${visitors[of(event)]}`;
+  const country = (event: number) => (countryCount > 0 ? `C${countries[of(event)]}` : "");
+  const data = (event: number) =>
+    countryCount > 0
+      ? `{"visitor":"${visitor(event)}","country":"${country(event)}"}`
+      : `{"visitor":"${visitor(event)}"}`;
   return {
     events,
     copies: original.reduce((copies, from, event) => copies + (from === event ? 0 : 1), 0),
     id,
     subject,
     visitor,
+    field: (event, path) => (path === "type" ? TYPE : path === "subject" ? subject(event) : country(event)),
     time: timeOf,
     isCopy: (event) => of(event) !== event,
     text: (event) =>
-      `{"id":"${id(event)}","source":"web","type":"page.view","subject":"${subject(event)}","data":{"visitor":"${visitor(event)}"}}`,
+      `{"id":"${id(event)}","source":"web","type":"${TYPE}","subject":"${subject(event)}","data":${data(event)}}`,
   };
+}
+
+/** From numbers of their own, so that everything else of an event is the same with and without a country. */
+function drawCountries(seed: number, events: number, count: number): Uint8Array {
+  if (count === 0) return new Uint8Array();
+  const random = seededRandom(seed + 1);
+  const draw = zipf(count, ZIPF_EXPONENT);
+  return Uint8Array.from({ length: events }, () => draw(random));
 }
 
 /** For every event the number of the one it repeats, its own if it is new. */
@@ -107,26 +151,30 @@ export function ulid(time: number, salts: Uint32Array): string {
   return text;
 }
 
-/** What the service must answer for a workload. */
+/** What the service must answer for one counter. */
 export interface Expected {
+  readonly counter: string;
   /** Distinct events. */
   readonly count: number;
-  /** Largest first, ties by subject. */
-  readonly top: readonly { readonly subject: string; readonly count: number }[];
+  /** Largest first, ties by key. */
+  readonly top: readonly { readonly key: readonly string[]; readonly count: number }[];
 }
 
-export function recount(workload: Workload, limit: number): Expected {
+/** Between the fields of a key, below every character that they have, so that keys sort field by field. */
+const SEPARATOR = "\0";
+
+export function recount(workload: Workload, { name, by }: WorkloadCounter, limit: number): Expected {
   const counts = new Map<string, number>();
   let count = 0;
   for (let event = 0; event < workload.events; event++) {
     if (workload.isCopy(event)) continue;
-    const subject = workload.subject(event);
-    counts.set(subject, (counts.get(subject) ?? 0) + 1);
+    const key = by.map((path) => workload.field(event, path)).join(SEPARATOR);
+    counts.set(key, (counts.get(key) ?? 0) + 1);
     count++;
   }
   const top = [...counts]
-    .map(([subject, n]) => ({ subject, count: n }))
-    .sort((a, b) => b.count - a.count || (a.subject < b.subject ? -1 : 1))
-    .slice(0, limit);
-  return { count, top };
+    .sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1))
+    .slice(0, limit)
+    .map(([key, n]) => ({ key: key.split(SEPARATOR), count: n }));
+  return { counter: name, count, top };
 }
