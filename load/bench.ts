@@ -3,6 +3,7 @@ import { printFigures, type Row, section } from "./report.ts";
 import type { RunOptions } from "./run.ts";
 import { measureW1 } from "./w1.ts";
 import { measureW2, w2Rows } from "./w2.ts";
+import { measureW3, w3Rows } from "./w3.ts";
 
 /** How to run this and read what it prints: README.md beside it. */
 
@@ -60,6 +61,7 @@ const parts: Readonly<Record<string, () => Promise<Measured>>> = {
     return figures;
   },
   w2: part("W2: three counters", () => measureW2(options), w2Rows),
+  w3: part("W3: one event a request, 64 connections", () => measureW3(options), w3Rows),
 };
 
 const names = Object.keys(parts);
