@@ -1,9 +1,11 @@
 import { parseArgs } from "node:util";
+import { latencyRows, measureLatency } from "./latency.ts";
 import { printFigures, type Row, section } from "./report.ts";
-import type { RunOptions } from "./run.ts";
+import { type RunOptions, runWorkload } from "./run.ts";
 import { measureW1 } from "./w1.ts";
 import { measureW2, w2Rows } from "./w2.ts";
 import { measureW3, w3Rows } from "./w3.ts";
+import { W1 } from "./workload.ts";
 
 /** How to run this and read what it prints: README.md beside it. */
 
@@ -40,6 +42,19 @@ function readOptions(): { readonly only: string | undefined; readonly options: R
 
 const { only, options } = readOptions();
 
+let measuredRate: number | undefined;
+/** Events that are sent to learn the rate where the reference workload is left out. */
+const RATE_EVENTS = 200_000;
+
+/** Events/s of the reference workload, end to end. */
+async function maximumRate(): Promise<number> {
+  if (measuredRate === undefined) {
+    const events = Math.min(options.events, RATE_EVENTS);
+    measuredRate = events / (await runWorkload({ ...options, events, profileDir: null, archive: false }, W1)).seconds;
+  }
+  return measuredRate;
+}
+
 interface Measured {
   readonly faults: readonly string[];
 }
@@ -57,11 +72,17 @@ const part =
 const parts: Readonly<Record<string, () => Promise<Measured>>> = {
   w1: async () => {
     const figures = await measureW1(options);
+    measuredRate = figures.eventsPerSecond;
     printFigures(figures);
     return figures;
   },
   w2: part("W2: three counters", () => measureW2(options), w2Rows),
   w3: part("W3: one event a request, 64 connections", () => measureW3(options), w3Rows),
+  latency: part(
+    "From accepted to visible, at half of the reference workload's rate",
+    async () => measureLatency(options, await maximumRate()),
+    latencyRows,
+  ),
 };
 
 const names = Object.keys(parts);
