@@ -2,6 +2,7 @@ import { parseArgs } from "node:util";
 import { latencyRows, measureLatency } from "./latency.ts";
 import { printFigures, type Row, section } from "./report.ts";
 import { type RunOptions, runWorkload } from "./run.ts";
+import { measureUnderIngest, underIngestRows } from "./under-ingest.ts";
 import { measureW1 } from "./w1.ts";
 import { measureW2, w2Rows } from "./w2.ts";
 import { measureW3, w3Rows } from "./w3.ts";
@@ -82,6 +83,11 @@ const parts: Readonly<Record<string, () => Promise<Measured>>> = {
     "From accepted to visible, at half of the reference workload's rate",
     async () => measureLatency(options, await maximumRate()),
     latencyRows,
+  ),
+  lookups: part(
+    "Lookups while events come at full speed",
+    async () => measureUnderIngest(options, await maximumRate()),
+    underIngestRows,
   ),
 };
 
