@@ -32,7 +32,9 @@ export class Wire {
     const { hostname, port } = new URL(url);
     this.#socket = connect({ host: hostname, port: Number(port), noDelay: true });
     this.#socket.setEncoding("latin1");
-    this.#socket.setTimeout(ANSWER_MAX_MS, () => this.#fail(new Error("no answer in time")));
+    this.#socket.setTimeout(ANSWER_MAX_MS, () => {
+      if (this.#waiting) this.#fail(new Error("no answer in time"));
+    });
     this.#socket.on("data", (text: string) => this.#take(text));
     this.#socket.on("error", (error) => this.#fail(error));
     this.#socket.on("close", () => this.#fail(new Error("the connection was closed")));
