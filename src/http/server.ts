@@ -1,7 +1,7 @@
+import { randomUUID } from "node:crypto";
 import fastifySwagger from "@fastify/swagger";
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import fastify, { type FastifyInstance, LogController } from "fastify";
-import { ulid } from "ulid";
 import { REQUEST_BYTES_MAX } from "../core/limits.ts";
 import type { Logger } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
@@ -25,7 +25,7 @@ export async function createServer(log: Logger, metrics: Metrics): Promise<Fasti
     rewriteUrl: takeToken,
     // What the router refuses before there is a route.
     frameworkErrors: (error, _request, reply) => sendProblem(reply as never, toProblem(error)),
-    genReqId: () => ulid(),
+    genReqId: () => randomUUID(),
     forceCloseConnections: "idle",
     routerOptions: { maxParamLength: 1_024 },
   }).withTypeProvider<TypeBoxTypeProvider>();
