@@ -23,6 +23,7 @@ const READ_MAX = 2_000;
 export class ReadCount {
   readonly #wantedEvents: number;
   #entries = READ_MIN;
+  #isBehind = false;
 
   constructor(wantedEvents: number) {
     this.#wantedEvents = wantedEvents;
@@ -32,8 +33,14 @@ export class ReadCount {
     return this.#entries;
   }
 
-  /** Learns from a read how large entries are just now. */
+  /** Whether the last read brought all that it asked for, so that more is waiting. */
+  get isBehind(): boolean {
+    return this.#isBehind;
+  }
+
+  /** Learns from a read of so many entries how large they are just now. */
   learn(read: readonly ReceivedEntry[]): void {
+    this.#isBehind = read.length === this.#entries;
     const events = read.reduce((sum, entry) => sum + entry.events.length, 0);
     if (events === 0) return;
     const wanted = Math.ceil((this.#wantedEvents * read.length) / events);

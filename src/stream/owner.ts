@@ -107,13 +107,14 @@ export class PartitionOwner {
       const entries = await next;
       const isIdle = entries.length === 0;
       const check = isIdle || performance.now() - this.#checkedAt >= CHECK_EVERY_MS;
-      // The next entries are read while these are applied, but not when pending ones are looked for: they would be found.
-      if (!check) next = this.#readAhead();
+      // What waits is read while these are applied, but not when pending entries are looked for: they would be found. And
+      // where nothing waits, a read would return with the first entry that comes, and the others would miss the batch.
+      const readsAhead = !check && this.#readCount.isBehind;
+      if (readsAhead) next = this.#readAhead();
       await this.#applyAll(entries);
-      if (!check) continue;
-      await this.#checkPending(signal);
+      if (check) await this.#checkPending(signal);
       if (isIdle) await this.#dropByTime();
-      next = this.#readAhead();
+      if (!readsAhead) next = this.#readAhead();
     }
   }
 
