@@ -14,6 +14,8 @@ import type { Workload } from "./workload.ts";
 export interface Baseline {
   readonly setsBy: SetLoad["by"];
   readonly setsPerCpuSecond: number;
+  /** With an append-only file, as the service's own Redis has one. */
+  readonly loggedSetsPerCpuSecond: number;
   readonly naivePerCpuSecond: number;
   /** `null` where no Postgres server is installed. */
   readonly upsertsPerCpuSecond: number | null;
@@ -25,16 +27,18 @@ const BASELINE_EVENTS = 100_000;
 /** As redis-benchmark would meet a server: no append-only file, which flatters the baselines, not us. */
 const PLAIN = ["--appendonly", "no"];
 
-export function measureSets(): Promise<{ readonly by: SetLoad["by"]; readonly perCpuSecond: number }> {
+/** @param extraArgs none: with an append-only file, as ours has */
+export function measureSets(extraArgs = PLAIN): Promise<{ readonly by: SetLoad["by"]; readonly perCpuSecond: number }> {
   return withRedis(async (redis) => {
     const before = readCpuTime(redis.pid);
     const { by, sets } = await loadSets(redis.address);
     return { by, perCpuSecond: sets / cpuBetween(before, readCpuTime(redis.pid)).own };
-  });
+  }, extraArgs);
 }
 
 export async function measureBaseline(workload: Workload): Promise<Baseline> {
   const sets = await measureSets();
+  const loggedSets = await measureSets([]);
   const naive = await withRedis(async (redis) => {
     const connections = new Connections({ kind: "single", options: { ...redis.address } }, () => {});
     try {
@@ -49,6 +53,7 @@ export async function measureBaseline(workload: Workload): Promise<Baseline> {
   return {
     setsBy: sets.by,
     setsPerCpuSecond: sets.perCpuSecond,
+    loggedSetsPerCpuSecond: loggedSets.perCpuSecond,
     naivePerCpuSecond: naive,
     upsertsPerCpuSecond: await measureUpserts(workload),
   };
@@ -77,6 +82,7 @@ export function meanOf(a: Baseline, b: Baseline): Baseline {
   return {
     setsBy: a.setsBy,
     setsPerCpuSecond: (a.setsPerCpuSecond + b.setsPerCpuSecond) / 2,
+    loggedSetsPerCpuSecond: (a.loggedSetsPerCpuSecond + b.loggedSetsPerCpuSecond) / 2,
     naivePerCpuSecond: (a.naivePerCpuSecond + b.naivePerCpuSecond) / 2,
     upsertsPerCpuSecond:
       a.upsertsPerCpuSecond === null || b.upsertsPerCpuSecond === null

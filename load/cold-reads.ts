@@ -3,6 +3,7 @@ import { seriesCold } from "../src/cold/reader.ts";
 import type { BenchDatabase } from "./cold-databases.ts";
 import { KEYS, MINUTE, ownerOf } from "./cold-rows.ts";
 import { countAt, FIRST, GENERATION } from "./cold-table.ts";
+import { type Quantiles, quantilesOf } from "./quantiles.ts";
 import { type Random, seededRandom } from "./random.ts";
 import { startService } from "./service.ts";
 
@@ -20,13 +21,6 @@ const COUNTER = {
   keep: { "1m": "1h" },
   lateness: "1m",
 };
-
-/** Milliseconds. */
-export interface Quantiles {
-  readonly p50: number;
-  readonly p99: number;
-  readonly max: number;
-}
 
 interface Wanted {
   readonly key: number;
@@ -94,9 +88,7 @@ async function measure(minutes: number, reads: number, read: (wanted: Wanted) =>
     if (i >= 0) times.push(performance.now() - started);
     if (count !== expectedAt(wanted.minute)) throw new Error(`${count} in place of ${expectedAt(wanted.minute)}`);
   }
-  times.sort((a, b) => a - b);
-  const quantile = (q: number) => times[Math.min(reads - 1, Math.floor(q * reads))] as number;
-  return { p50: quantile(0.5), p99: quantile(0.99), max: quantile(1) };
+  return quantilesOf(times);
 }
 
 function draw(random: Random, minutes: number): Wanted {

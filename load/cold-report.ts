@@ -1,5 +1,5 @@
-import type { Quantiles } from "./cold-reads.ts";
 import type { WriteFigures } from "./cold-writes.ts";
+import type { Quantiles } from "./quantiles.ts";
 
 export interface ColdFigures {
   readonly writes: readonly (WriteFigures & { readonly on: string; readonly what: string })[];

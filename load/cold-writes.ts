@@ -1,5 +1,6 @@
 import { type CellRow, ColdStore } from "../src/cold/store.ts";
 import type { BenchDatabase } from "./cold-databases.ts";
+import { median } from "./quantiles.ts";
 
 /** Rows of one transaction, for both. */
 const BATCH = 10_000;
@@ -46,10 +47,6 @@ async function rateOf(rows: readonly CellRow[], write: (some: CellRow[]) => Prom
   const started = performance.now();
   for (let at = 0; at < rows.length; at += BATCH) await write(rows.slice(at, at + BATCH));
   return (rows.length * 1_000) / (performance.now() - started);
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1] as number;
 }
 
 /** One row in COPY's text format, in the order of the table's columns. */

@@ -1,10 +1,11 @@
 import { parseArgs } from "node:util";
 import { type BenchDatabase, startEmbedded, startServer } from "./cold-databases.ts";
-import { measureRequests, measureStatement, type Quantiles } from "./cold-reads.ts";
+import { measureRequests, measureStatement } from "./cold-reads.ts";
 import { type ColdFigures, printColdFigures } from "./cold-report.ts";
 import { makeRows, makeSketches } from "./cold-rows.ts";
 import { fillTable } from "./cold-table.ts";
 import { measureWrites } from "./cold-writes.ts";
+import type { Quantiles } from "./quantiles.ts";
 
 /** How to run this and read what it prints: README.md beside it. */
 

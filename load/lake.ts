@@ -3,26 +3,17 @@ import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import type { CounterDefinition } from "../src/core/counter.ts";
-import { parseCounter } from "../src/core/counter-parse.ts";
-import { type Event, validateEvent } from "../src/core/event.ts";
-import { identify } from "../src/core/identity.ts";
-import { packEvent } from "../src/core/packed.ts";
-import { CounterRegistry } from "../src/counters/registry.ts";
-import { Producer } from "../src/ingest/producer.ts";
 import { PartitionArchiver } from "../src/lake/archiver.ts";
 import { FolderStore } from "../src/lake/folder.ts";
-import { createLogger } from "../src/log.ts";
 import { Metrics } from "../src/metrics.ts";
-import { Connections, type RedisClient } from "../src/redis/client.ts";
+import { Connections } from "../src/redis/client.ts";
 import { holdArchive, joinArchive } from "../src/redis/commands/lake.ts";
-import { acquireLease } from "../src/redis/commands/lease.ts";
 import { startEmbeddedRedis } from "../src/redis/embedded/server.ts";
 import { type PartitionKeys, partitionKeys } from "../src/redis/keys.ts";
 import { Scripts } from "../src/redis/scripts.ts";
-import { readNew } from "../src/stream/entries.ts";
-import { PartitionOwner } from "../src/stream/owner.ts";
+import { drain, fill } from "./drain.ts";
 import { cpuBetween, readCpuTime } from "./measure.ts";
+import { median } from "./quantiles.ts";
 import { COUNTER, makeWorkload, type Workload } from "./workload.ts";
 
 /**
@@ -32,15 +23,13 @@ import { COUNTER, makeWorkload, type Workload } from "./workload.ts";
 
 const { values } = parseArgs({ options: { events: { type: "string" }, rounds: { type: "string" } } });
 const [events, rounds] = [Number(values.events ?? 200_000), Number(values.rounds ?? 3)];
-/** Events in an entry, as a request of so many makes it. */
-const ENTRY_EVENTS = 500;
 
 const directory = await mkdtemp(join(tmpdir(), "tallymark-lake-"));
 const redis = await startEmbeddedRedis({ dataDir: join(directory, "redis"), durability: "everysec" });
 const connections = new Connections({ kind: "single", options: { ...redis.address } }, () => {});
 const [partition] = partitionKeys(1) as [PartitionKeys];
 const scripts = new Scripts();
-const [client, blocking] = [await connections.open("prompt"), await connections.open("blocking")];
+const client = await connections.open("prompt");
 
 interface Figure {
   readonly what: string;
@@ -50,16 +39,9 @@ interface Figure {
   readonly redis: number;
 }
 
-async function fill(client: RedisClient, workload: Workload): Promise<void> {
+async function refill(workload: Workload): Promise<void> {
   await client.flushall();
-  const producer = new Producer(client, null);
-  for (let from = 0; from < workload.events; from += ENTRY_EVENTS) {
-    const packed = Array.from({ length: Math.min(ENTRY_EVENTS, workload.events - from) }, (_, i) => {
-      const event = validateEvent(JSON.parse(workload.text(from + i)), Date.now(), randomUUID) as Event;
-      return packEvent(event, identify("secret", event.source, event.id));
-    });
-    await producer.enqueue([{ partition, events: packed }], [null]);
-  }
+  await fill(client, partition, workload);
 }
 
 async function measured(what: string, run: () => Promise<void>): Promise<Figure> {
@@ -74,28 +56,7 @@ async function measured(what: string, run: () => Promise<void>): Promise<Figure>
   };
 }
 
-async function count(): Promise<void> {
-  const subscriber = await connections.open("subscriber");
-  const registry = await CounterRegistry.open({
-    client,
-    subscriber,
-    scripts,
-    partitions: [partition],
-    onError: () => {},
-  });
-  await registry.put(parseCounter(COUNTER) as CounterDefinition);
-  const token = randomUUID();
-  await acquireLease(client, scripts, partition, token);
-  await client.persist(partition.lease); // nobody ticks here
-  const deps = { partition, token, client, blocking, scripts, registry, dedupeHorizonMs: 3_600_000 };
-  const owner = await PartitionOwner.takeOver({ ...deps, metrics: new Metrics(), log: createLogger("silent") });
-  for (let entries = await readNew(blocking, partition, 4, 1); entries.length > 0; ) {
-    await owner.apply(entries);
-    entries = await readNew(blocking, partition, 4, 1);
-  }
-  registry.close();
-  connections.close(subscriber);
-}
+const count = () => drain(connections, [partition], COUNTER);
 
 async function archive(folder: string): Promise<void> {
   const token = randomUUID();
@@ -120,17 +81,14 @@ async function bytesIn(folder: string): Promise<number> {
   return sizes.reduce((sum, size) => sum + size, 0);
 }
 
-const median = (numbers: readonly number[]) =>
-  [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)] as number;
-
 const figures: Figure[] = [];
 let [bytes, json] = [0, 0];
 for (let round = 0; round < rounds; round++) {
   const workload = makeWorkload({ seed: round + 1, events, endsAt: Date.now() });
   for (let event = 0; event < events; event++) json += workload.text(event).length;
-  await fill(client, workload);
+  await refill(workload);
   figures.push(await measured("worker, no archive", count));
-  await fill(client, workload);
+  await refill(workload);
   await joinArchive(client, scripts, partition);
   figures.push(await measured("worker, entries kept", count));
   const folder = join(directory, `lake ${round}`);

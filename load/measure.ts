@@ -27,6 +27,12 @@ export function cpuBetween(before: CpuTime, after: CpuTime): CpuTime {
   return { own: after.own - before.own, children: after.children - before.children };
 }
 
+/** How long the first thread of a process could have run and had to wait for a core, ms since its start. */
+export function readRunDelay(pid: number): number {
+  // https://docs.kernel.org/scheduler/sched-stats.html: time run, time waited (both ns), turns.
+  return Number(readFileSync(`/proc/${pid}/schedstat`, "latin1").split(" ")[1]) / 1e6;
+}
+
 /** CPU time that all processes of the machine have used, seconds. Time stolen by a hypervisor counts as used. */
 export function readMachineCpuTime(): number {
   // proc(5): user, nice, system, idle, iowait, irq, softirq, steal.

@@ -48,6 +48,7 @@ export function figuresOf(options: RunOptions, run: RunResult, baseline: Baselin
     },
     baseline: { ...baseline, redisEventsPerCpuSecond: redisPerCpuSecond },
     ratioToSets: redisPerCpuSecond / baseline.setsPerCpuSecond,
+    ratioToLoggedSets: redisPerCpuSecond / baseline.loggedSetsPerCpuSecond,
     ratioToNaive: redisPerCpuSecond / baseline.naivePerCpuSecond,
     ratioToUpserts: baseline.upsertsPerCpuSecond && redisPerCpuSecond / baseline.upsertsPerCpuSecond,
     readySeconds: run.readySeconds,
@@ -111,6 +112,11 @@ export function printFigures(figures: Figures): void {
       "SETs",
       whole(baseline.setsPerCpuSecond),
       `pipelined by 64, sent by ${baseline.setsBy}; ratio ${fixed(figures.ratioToSets, 3)}`,
+    ],
+    [
+      "SETs, append-only file",
+      whole(baseline.loggedSetsPerCpuSecond),
+      `the same with what our Redis writes, too; ratio ${fixed(figures.ratioToLoggedSets, 3)}`,
     ],
     [
       "events, naive script",

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { Connections, type RedisClient } from "../src/redis/client.ts";
 import { BARE_FIELD, BARE_HASH, type Bare, startBare } from "./bare.ts";
+import { readHolds, SLOWER_THAN_MICROS, watchHolds } from "./holds.ts";
 import { findTotalFaults } from "./lookups.ts";
 import { type Quantiles, quantilesOf } from "./quantiles.ts";
 import { seededRandom, zipf } from "./random.ts";
@@ -8,7 +9,6 @@ import { exactRows, fixed, type Row, whole } from "./report.ts";
 import type { RunOptions } from "./run.ts";
 import { prepareSender, whileSending } from "./sender.ts";
 import { type Service, startService } from "./service.ts";
-import { LOGGED_FROM_MICROS, longestOfLookups, watchCommands } from "./slowlog.ts";
 import { demand, requestOf, Wire } from "./wire.ts";
 import { COUNTER, makeWorkload, SUBJECTS, type Workload, type WorkloadOptions, ZIPF_EXPONENT } from "./workload.ts";
 
@@ -136,7 +136,7 @@ async function measureKind(scene: Scene, kind: Kind): Promise<LookupFigures> {
     while (lookups.length < WARM_UP) await step();
     [lookups.length, hgets.length] = [0, 0];
     const events = Math.min(options.events, Math.round(rate * SECONDS));
-    await watchCommands(client);
+    await watchHolds(client);
     const seconds = await ingest(scene, { events, rate, endsAt: Date.now() + (events / rate) * 1_000 }, step);
     const [lookupMs, hgetMs] = [quantilesOf(lookups), quantilesOf(hgets)];
     return {
@@ -151,6 +151,15 @@ async function measureKind(scene: Scene, kind: Kind): Promise<LookupFigures> {
     ours.close();
     theirs.close();
   }
+}
+
+/** What lookups call in Redis, and ingest does not. */
+const CALLED_BY_LOOKUPS = ["hmget", "zrange", "pfcount", "sum"];
+
+/** ms; 0 when none was long enough to be looked at. */
+async function longestOfLookups(client: RedisClient): Promise<number> {
+  const { commands } = await readHolds(client, "apply");
+  return Math.max(0, ...CALLED_BY_LOOKUPS.map((name) => commands[name]?.max ?? 0));
 }
 
 function lookupsOf(kind: Kind, url: string, seed: number): () => Buffer {
@@ -171,7 +180,7 @@ async function timed(wire: Wire, request: Buffer): Promise<number> {
 
 export function underIngestRows(figures: UnderIngestFigures): Row[] {
   const of = ({ p50, p99 }: Quantiles) => `${fixed(p50)} / ${fixed(p99)}`;
-  const longest = (ms: number) => (ms === 0 ? `< ${LOGGED_FROM_MICROS / 1_000}` : fixed(ms));
+  const longest = (ms: number) => (ms === 0 ? `< ${SLOWER_THAN_MICROS / 1_000}` : fixed(ms));
   const rows = KINDS.flatMap((kind): Row[] => {
     const { lookupMs, hgetMs, ratioP50, ratioP99, longestCommandMs, ingestedPerSecond } = figures[kind];
     return [
