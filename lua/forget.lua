@@ -22,7 +22,7 @@ elseif redis.call('EXISTS', INDEX) == 1 then
 end
 
 for i = FIXED_KEYS + 1, FIXED_KEYS + hashes do redis.call('HDEL', KEYS[i], unpack(ARGV, FIXED_ARGS + 1)) end
-for i = FIXED_KEYS + hashes + 1, #KEYS do redis.call('UNLINK', KEYS[i]) end
+if #KEYS > FIXED_KEYS + hashes then redis.call('UNLINK', unpack(KEYS, FIXED_KEYS + hashes + 1)) end
 if size == 0 then
   redis.call('UNLINK', BOARD)
   redis.call('ZREM', STARTS, start)

@@ -13,7 +13,7 @@ import type { CellOwner, Layer, PartitionKeys, WindowKeys } from "../redis/keys.
 import type { Scripts } from "../redis/scripts.ts";
 
 /** Keys of one slice: the script takes about a millisecond for them. */
-const SLICE = 500;
+const SLICE = 250;
 /** Buckets deleted at the same time. */
 const AT_ONCE = 64;
 const LAYERS: readonly Layer[] = ["base", "corrected"];
