@@ -17,6 +17,7 @@ export interface Baseline {
   /** With an append-only file, as the service's own Redis has one. */
   readonly loggedSetsPerCpuSecond: number;
   readonly naivePerCpuSecond: number;
+  readonly loggedNaivePerCpuSecond: number;
   /** `null` where no Postgres server is installed. */
   readonly upsertsPerCpuSecond: number | null;
 }
@@ -26,9 +27,12 @@ const BASELINE_EVENTS = 100_000;
 
 /** As redis-benchmark would meet a server: no append-only file, which flatters the baselines, not us. */
 const PLAIN = ["--appendonly", "no"];
+/** With an append-only file, as ours. */
+const LOGGED: readonly string[] = [];
 
-/** @param extraArgs none: with an append-only file, as ours has */
-export function measureSets(extraArgs = PLAIN): Promise<{ readonly by: SetLoad["by"]; readonly perCpuSecond: number }> {
+export function measureSets(
+  extraArgs: readonly string[] = PLAIN,
+): Promise<{ readonly by: SetLoad["by"]; readonly perCpuSecond: number }> {
   return withRedis(async (redis) => {
     const before = readCpuTime(redis.pid);
     const { by, sets } = await loadSets(redis.address);
@@ -38,8 +42,22 @@ export function measureSets(extraArgs = PLAIN): Promise<{ readonly by: SetLoad["
 
 export async function measureBaseline(workload: Workload): Promise<Baseline> {
   const sets = await measureSets();
-  const loggedSets = await measureSets([]);
-  const naive = await withRedis(async (redis) => {
+  const loggedSets = await measureSets(LOGGED);
+  const naive = await measureNaive(workload, PLAIN);
+  const loggedNaive = await measureNaive(workload, LOGGED);
+  return {
+    setsBy: sets.by,
+    setsPerCpuSecond: sets.perCpuSecond,
+    loggedSetsPerCpuSecond: loggedSets.perCpuSecond,
+    naivePerCpuSecond: naive,
+    loggedNaivePerCpuSecond: loggedNaive,
+    upsertsPerCpuSecond: await measureUpserts(workload),
+  };
+}
+
+/** Events that a script applies one by one, per second of Redis's CPU. */
+function measureNaive(workload: Workload, extraArgs: readonly string[]): Promise<number> {
+  return withRedis(async (redis) => {
     const connections = new Connections({ kind: "single", options: { ...redis.address } }, () => {});
     try {
       const client = await connections.open("prompt");
@@ -49,14 +67,7 @@ export async function measureBaseline(workload: Workload): Promise<Baseline> {
     } finally {
       connections.closeAll();
     }
-  });
-  return {
-    setsBy: sets.by,
-    setsPerCpuSecond: sets.perCpuSecond,
-    loggedSetsPerCpuSecond: loggedSets.perCpuSecond,
-    naivePerCpuSecond: naive,
-    upsertsPerCpuSecond: await measureUpserts(workload),
-  };
+  }, extraArgs);
 }
 
 /** Of the process that runs the statements alone: what the server's others do comes on top. */
@@ -84,6 +95,7 @@ export function meanOf(a: Baseline, b: Baseline): Baseline {
     setsPerCpuSecond: (a.setsPerCpuSecond + b.setsPerCpuSecond) / 2,
     loggedSetsPerCpuSecond: (a.loggedSetsPerCpuSecond + b.loggedSetsPerCpuSecond) / 2,
     naivePerCpuSecond: (a.naivePerCpuSecond + b.naivePerCpuSecond) / 2,
+    loggedNaivePerCpuSecond: (a.loggedNaivePerCpuSecond + b.loggedNaivePerCpuSecond) / 2,
     upsertsPerCpuSecond:
       a.upsertsPerCpuSecond === null || b.upsertsPerCpuSecond === null
         ? null
