@@ -20,6 +20,8 @@ export function serverArguments(address: Address, durability: "everysec" | "alwa
     // The last command may be cut short by a power loss; it was then never confirmed.
     "aof-load-truncated": "yes",
     save: "",
+    // Half of what a rewrite of the append-only file costs, for sketches and sets that hardly shrink.
+    rdbcompression: "no",
     // A counter that was evicted would be a wrong count; a full memory must refuse writes instead.
     "maxmemory-policy": "noeviction",
     // The dedupe sets and the cells are laid out to stay below these, in the compact encodings.
