@@ -88,7 +88,11 @@ const parts: Readonly<Record<string, () => Promise<object>>> = {
     async () => measureUnderIngest(options, await maximumRate()),
     underIngestRows,
   ),
-  export: part("PING beside export and forgetting, ms", () => measureExport(options.events / 10), exportRows),
+  export: part(
+    "PING beside export and forgetting, ms",
+    () => measureExport(Math.ceil(options.events / 10)),
+    exportRows,
+  ),
   memory: part("Redis memory of dense cells, bytes", measureDenseCells, denseRows),
   growth: part(
     "Redis CPU with more partitions and primaries, µs per event",

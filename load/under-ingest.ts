@@ -36,9 +36,9 @@ const PATHS: Readonly<Record<Kind, (key: string) => string>> = {
   top: () => "top?limit=10&last=5m",
 };
 const GOALS: Readonly<Record<Kind, string>> = {
-  value: "goal for p99: 2, at least 3",
+  value: "goal for p99: 2, at most 3",
   series: "goal for p99: 3",
-  top: "goal for p50: 3, at least 6",
+  top: "goal for p50: 3, at most 6",
 };
 
 export interface LookupFigures {
