@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { Connections } from "../src/redis/client.ts";
+import { readMetric } from "../test/support/metrics.ts";
 import { findPostgres, startTestPostgres } from "../test/support/postgres.ts";
 import { type Holds, readHolds, SLOWER_THAN_MICROS, watchHolds } from "./holds.ts";
 import { readRunDelay } from "./measure.ts";
@@ -115,9 +116,9 @@ async function send(url: string, events: readonly object[]): Promise<void> {
 async function untilForgotten(url: string, buckets: number): Promise<number> {
   const giveUpAt = performance.now() + EXPORTED_MAX_MS;
   for (;;) {
-    const text = await (await fetch(`${url}/metrics`)).text();
-    const read = (name: string) => Number(new RegExp(`^tallymark_${name}_total (.+)$`, "m").exec(text)?.[1]);
-    if (read("buckets_forgotten") >= buckets) return read("export_rows");
+    if ((await readMetric(url, "tallymark_buckets_forgotten_total")) >= buckets) {
+      return readMetric(url, "tallymark_export_rows_total");
+    }
     if (performance.now() > giveUpAt) throw new Error("the buckets did not leave Redis in time");
     await pause(LOOK_EVERY_MS);
   }

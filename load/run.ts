@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { Connections } from "../src/redis/client.ts";
+import { readMetric } from "../test/support/metrics.ts";
 import { findFaults, untilVisible } from "./lookups.ts";
 import {
   type CpuTime,
@@ -132,9 +133,9 @@ const ARCHIVED_MAX_MS = 300_000;
 async function untilArchived(url: string, events: number): Promise<{ bytes: number }> {
   const until = performance.now() + ARCHIVED_MAX_MS;
   for (;;) {
-    const text = await (await fetch(`${url}/metrics`)).text();
-    const read = (name: string) => Number(new RegExp(`^tallymark_archive_${name}_total (.+)$`, "m").exec(text)?.[1]);
-    if (read("events") >= events) return { bytes: read("bytes") };
+    if ((await readMetric(url, "tallymark_archive_events_total")) >= events) {
+      return { bytes: await readMetric(url, "tallymark_archive_bytes_total") };
+    }
     if (performance.now() > until) throw new Error("not everything was archived in time");
     await delay(100);
   }

@@ -1,4 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
+import { readMetric } from "../test/support/metrics.ts";
 import { SOAK_COUNTER, type SoakTotals } from "./soak-load.ts";
 
 const HOUR_MS = 3_600_000;
@@ -25,10 +26,8 @@ export async function findSoakFaults(url: string, began: number, totals: SoakTot
     top.map(({ key, count }) => [key[0], count]),
     wanted,
   );
-  const metrics = await (await fetch(`${url}/metrics`)).text();
   for (const [outcome, n] of Object.entries({ late: 0, dead: 0 })) {
-    const found = new RegExp(`^tallymark_events_total\\{outcome="${outcome}"\\} (\\d+)`, "m").exec(metrics)?.[1];
-    compare(outcome, Number(found), n);
+    compare(outcome, await readMetric(url, `tallymark_events_total{outcome="${outcome}"}`), n);
   }
   return faults;
 }

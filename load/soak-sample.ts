@@ -1,4 +1,5 @@
 import type { RedisClient } from "../src/redis/client.ts";
+import { readMetric } from "../test/support/metrics.ts";
 import { readResidentMemory, readUsedMemory } from "./measure.ts";
 import { type Holdings, measureKeys } from "./memory.ts";
 import type { Service } from "./service.ts";
@@ -28,12 +29,11 @@ export async function takeSample(
   sent: number,
   withHoldings: boolean,
 ): Promise<Sample> {
-  const metrics = await (await fetch(`${service.url}/metrics`)).text();
   return {
     at,
     sent,
     rss: readResidentMemory(service.pid),
-    heap: Number(/^tallymark_nodejs_heap_size_used_bytes (\S+)/m.exec(metrics)?.[1]),
+    heap: await readMetric(service.url, "tallymark_nodejs_heap_size_used_bytes"),
     redisRss: readResidentMemory(service.redisPid),
     redis: await readUsedMemory(client),
     waiting: await client.xlen(STREAM),

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { setTimeout as delay } from "node:timers/promises";
 import type { Queue } from "bullmq";
+import { pause } from "../pause.ts";
 import type { Connections } from "../redis/client.ts";
 import { holdLease } from "../redis/commands/alerts.ts";
 import { Deliveries, type DeliveriesDependencies } from "./deliver.ts";
@@ -62,7 +62,7 @@ export class Alerts {
         this.#deps.log.warn({ err: error }, "cannot evaluate alerts; trying again");
       }
       const rest = Math.max(REST_MIN_MS, TICK_MS - (performance.now() - began));
-      await delay(rest, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
+      await pause(rest, this.#stopping.signal);
     }
   }
 

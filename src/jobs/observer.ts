@@ -1,10 +1,10 @@
-import { setTimeout as delay } from "node:timers/promises";
 import type { Queue } from "bullmq";
 import type { Database } from "../cold/database.ts";
 import { sizesOfTables } from "../cold/sizes.ts";
 import type { CounterRegistry } from "../counters/registry.ts";
 import type { Logger } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
+import { pause } from "../pause.ts";
 import type { RedisClient } from "../redis/client.ts";
 import { countAdmitted } from "../redis/commands/admit.ts";
 import { readArchiveBacklog } from "../redis/commands/lake.ts";
@@ -59,7 +59,7 @@ export class Observer {
     while (!signal.aborted) {
       // What cannot be asked is said by the metrics that tell so, and by whoever needs it for more.
       await look().catch((error) => signal.aborted || this.#deps.log.debug({ err: error }, "cannot observe"));
-      await delay(ms, undefined, { signal }).catch(() => undefined);
+      await pause(ms, signal);
     }
   }
 

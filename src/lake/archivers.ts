@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
-import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
+import { pause } from "../pause.ts";
 import type { RedisClient } from "../redis/client.ts";
 import { holdArchive, isArchiving, joinArchive } from "../redis/commands/lake.ts";
 import type { PartitionKeys } from "../redis/keys.ts";
@@ -78,7 +78,7 @@ export class Archivers {
         const { log } = this.#deps;
         return log.warn({ partition: partition.partition }, "archiving was ended; start again to go on with it");
       }
-      await this.#pause(STANDBY_MS);
+      await pause(STANDBY_MS, this.#stopping.signal);
     }
   }
 
@@ -93,10 +93,10 @@ export class Archivers {
         failures = 0;
         this.#failures.delete(partition);
         if (outcome === "lost" || outcome === "off") return outcome;
-        if (outcome === "idle") await this.#pause(POLL_MS);
+        if (outcome === "idle") await pause(POLL_MS, this.#stopping.signal);
       } catch (error) {
         this.#tell(partition, error as Error);
-        await this.#pause(Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** failures++));
+        await pause(Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** failures++), this.#stopping.signal);
       }
     }
     await archiver.round(true);
@@ -135,9 +135,5 @@ export class Archivers {
   async stop(): Promise<void> {
     this.#stopping.abort();
     await Promise.allSettled(this.#loops);
-  }
-
-  async #pause(ms: number): Promise<void> {
-    await delay(ms, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
   }
 }

@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
-import { setTimeout as delay } from "node:timers/promises";
 import type { CounterRegistry } from "../counters/registry.ts";
 import type { Logger } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
+import { pause } from "../pause.ts";
 import type { Connections, RedisClient } from "../redis/client.ts";
 import { acquireLease, releaseLease, type TickingCounter, tick } from "../redis/commands/lease.ts";
 import { isFatalReply } from "../redis/failures.ts";
@@ -67,13 +67,13 @@ export class Workers {
       try {
         if (await acquireLease(this.#deps.client, this.#deps.scripts, partition, this.#token))
           await this.#own(partition);
-        else await this.#pause(STANDBY_MS);
+        else await pause(STANDBY_MS, this.#stopping.signal);
       } catch (error) {
         if (this.#stopping.signal.aborted) return;
         if (isFatalReply(error) || error instanceof DefinitionsSetBack) return this.#stopForGood(partition, log, error);
         if (error instanceof LeaseLost) log.warn("lost the lease; standing by");
         else log.warn({ err: error }, "cannot go on with the partition; trying again");
-        await this.#pause(RETRY_MS);
+        await pause(RETRY_MS, this.#stopping.signal);
       }
     }
   }
@@ -108,7 +108,7 @@ export class Workers {
   async #tickLoop(): Promise<void> {
     while (!this.#stopping.signal.aborted) {
       if (this.#owned.size > 0) await this.#tickAll();
-      await this.#pause(TICK_MS);
+      await pause(TICK_MS, this.#stopping.signal);
     }
   }
 
@@ -151,10 +151,6 @@ export class Workers {
     await Promise.allSettled(this.#loops);
     const { client, scripts, partitions } = this.#deps;
     await Promise.allSettled(partitions.map((partition) => releaseLease(client, scripts, partition, this.#token)));
-  }
-
-  async #pause(ms: number): Promise<void> {
-    await delay(ms, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
   }
 }
 

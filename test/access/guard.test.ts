@@ -173,7 +173,7 @@ test("answers carry their request's id, and are neither run, framed nor guessed 
       "x-content-type-options": "nosniff",
       "referrer-policy": "no-referrer",
       "cross-origin-resource-policy": "same-origin",
-      "x-request-id": expect.stringMatching(/^[0-9a-f-]{36}$/),
+      "x-request-id": expect.stringMatching(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/),
     });
   }
 });
