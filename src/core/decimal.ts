@@ -3,7 +3,8 @@
  * totals are bigints.
  */
 
-const MICRO = 1_000_000;
+/** Micro-units of one whole unit. */
+export const MICRO = 1_000_000;
 
 /**
  * A finite number, |v| ≤ 9·10^9 → whole micro-units, rounded half away from zero. The *decimal* text of the number is

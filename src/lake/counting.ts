@@ -12,12 +12,14 @@ import { Admission } from "../stream/admission.ts";
 import type { ReceivedEntry } from "../stream/entries.ts";
 import { type MatchedEntry, matchEntries } from "../stream/match.ts";
 import { planBatch } from "../stream/plan.ts";
+import type { Sightings } from "../stream/sightings.ts";
 import type { LakeRow } from "./rows.ts";
 
 /** While Redis does not answer, ms. */
 const RETRY_MS = 500;
 /** A row that counts is neither looked up nor remembered among the duplicates. */
 const NO_IDENTITY = { fingerprint: "0", spread: 0 };
+const NO_SIGHTINGS: Sightings = { applied: "0", duplicates: new Set(), inserts: [] };
 
 export interface LakeCountingDependencies {
   readonly client: RedisClient;
@@ -79,16 +81,12 @@ export class LakeCounting {
       partition: keys,
       fingerprintTtl: 0,
       staged: this.#definitions.staged,
-      slotFor: () => ({ family: "", sets: [keys.stream] }),
+      sightings: NO_SIGHTINGS,
+      skipped: new Set(),
       admitted: (hit) => this.#admission.admitted(hit),
       closedTo: () => Number.NEGATIVE_INFINITY,
     });
-    const rebuild: Batch = {
-      ...batch,
-      // Neither looked up as duplicates nor remembered.
-      entries: batch.entries.map((entry) => ({ ...entry, readmit: true })),
-      rebuild: { field: rebuiltField(staged.generation), number },
-    };
+    const rebuild: Batch = { ...batch, rebuild: { field: rebuiltField(staged.generation), number } };
     return applyBatch(client, scripts, keys, "", names, rebuild);
   }
 }

@@ -16,6 +16,7 @@ import { Dedupe } from "./dedupe.ts";
 import { ensureGroup, ReadCount, type ReceivedEntry, readNew, readPending } from "./entries.ts";
 import { matchEntries } from "./match.ts";
 import { planBatch } from "./plan.ts";
+import { readSightings } from "./sightings.ts";
 import { appliesOneByOne, GIVE_UP_FROM } from "./suspect.ts";
 
 /** How long one read waits for the first new entry, ms. */
@@ -167,8 +168,9 @@ export class PartitionOwner {
   /** Applies one batch, planning it again while the script says that the plan is out of date. */
   async apply(entries: readonly ReceivedEntry[]): Promise<void> {
     const stop = this.#deps.metrics.batchSeconds.startTimer();
+    const skipped = new Set<string>();
     for (;;) {
-      const { outcome, refused } = await this.#attempt(entries);
+      const { outcome, refused } = await this.#attempt(entries, skipped);
       if (outcome.kind === "ok") {
         stop();
         return this.#account(entries, outcome, refused);
@@ -176,6 +178,7 @@ export class PartitionOwner {
       if (outcome.kind === "lost") throw new LeaseLost();
       if (outcome.kind === "stale") await this.#catchUp(outcome.version);
       if (outcome.kind === "ledger") await this.#loadClocks();
+      if (outcome.kind === "skip") for (const id of outcome.entries) skipped.add(id);
     }
   }
 
@@ -190,18 +193,25 @@ export class PartitionOwner {
   }
 
   /** `refused`: hits that count under `other`. */
-  async #attempt(entries: readonly ReceivedEntry[]): Promise<{ outcome: ApplyOutcome; refused: number }> {
+  async #attempt(
+    entries: readonly ReceivedEntry[],
+    skipped: ReadonlySet<string>,
+  ): Promise<{ outcome: ApplyOutcome; refused: number }> {
     const { client, scripts, partition, token, registry, metrics } = this.#deps;
+    const dedupe = this.#dedupe;
     const definitions = registry.current;
     const matched = matchEntries(entries, definitions);
     await this.#admission.learn(matched);
+    const unapplied = matched.filter(({ entry }) => !skipped.has(entry.id));
+    const sightings = await readSightings({ client, scripts, partition, dedupe }, unapplied);
     let refused = 0;
-    const { keys, batch } = planBatch(matched, {
+    const { keys, batch, events } = planBatch(matched, {
       version: definitions.version,
       partition,
       staged: definitions.staged,
-      fingerprintTtl: this.#dedupe.expiryMs,
-      slotFor: (event, arrival) => this.#dedupe.slotFor(event, arrival),
+      fingerprintTtl: dedupe.expiryMs,
+      sightings,
+      skipped,
       admitted: (hit) => {
         const isAdmitted = this.#admission.admitted(hit);
         if (!isAdmitted) refused++;
@@ -209,7 +219,7 @@ export class PartitionOwner {
       },
       closedTo: (counter) => this.#closedTo(counter),
     });
-    metrics.batchEvents.observe(batch.times.length);
+    metrics.batchEvents.observe(events);
     const stop = metrics.applySeconds.startTimer();
     const outcome = await applyBatch(client, scripts, partition, token, keys, batch);
     stop();

@@ -1,7 +1,16 @@
 import { type Counter, finestOf } from "../core/counter.ts";
+import { MICRO } from "../core/decimal.ts";
 import { BOARD_SIZE } from "../core/limits.ts";
-import { type Poison, packEvent, packPayload } from "../core/packed.ts";
-import type { Batch, BatchBucket, BatchCell, BatchSlot } from "../redis/commands/apply.ts";
+import { packEvent, packPayload } from "../core/packed.ts";
+import type {
+  Batch,
+  BatchBucket,
+  BatchCell,
+  BatchCounter,
+  BatchEntry,
+  BatchInsert,
+  LedgerRow,
+} from "../redis/commands/apply.ts";
 import { FIXED_KEYS } from "../redis/commands/apply.ts";
 import {
   type CellOwner,
@@ -11,8 +20,8 @@ import {
   type PartitionKeys,
   type WindowKeys,
 } from "../redis/keys.ts";
-import type { Slot } from "./dedupe.ts";
 import type { Hit, MatchedEntry, MatchedEvent } from "./match.ts";
+import type { Sightings } from "./sightings.ts";
 
 /** What the plan of a batch depends on besides its entries. */
 export interface PlanContext {
@@ -21,8 +30,9 @@ export interface PlanContext {
   readonly fingerprintTtl: number;
   /** Generations that are being rebuilt. */
   readonly staged: readonly Counter[];
-  /** Where an event's fingerprint belongs. */
-  slotFor(event: MatchedEvent["received"], arrival: number): Slot;
+  readonly sightings: Sightings;
+  /** Ids of entries that the script has said were applied already. */
+  readonly skipped: ReadonlySet<string>;
   /** Whether a hit counts under its own key. */
   admitted(hit: Hit): boolean;
   /** The counter's closed-to mark as far as known, ms: events of buckets up to there are sent along for the ledger. */
@@ -32,137 +42,146 @@ export interface PlanContext {
 export interface Plan {
   readonly keys: readonly string[];
   readonly batch: Batch;
+  readonly events: number;
 }
 
-/** Works out the script's keys and numbers for a batch of entries. The decisions themselves are the script's. */
+/** Works out the script's keys and numbers for a batch of entries. What is late, the script decides. */
 export function planBatch(entries: readonly MatchedEntry[], context: PlanContext): Plan {
   return new Planner(context).plan(entries);
 }
 
+/** Numbers that grow while a batch is planned; see `BatchNumbers`. */
+interface Numbers {
+  count: number;
+  units: number;
+  micros: number;
+  members: string[] | false;
+}
+
+interface CellPlan extends Numbers {
+  readonly bucket: number;
+  readonly at: number;
+  readonly key: string | false;
+}
+
+interface CounterPlan {
+  readonly position: number;
+  readonly reached: { -readonly [K in keyof BatchCounter["reached"]]: number };
+  readonly buckets: Record<Layer, Map<number, BucketPlan>>;
+}
+
 interface BucketPlan {
   readonly position: number;
-  readonly late: boolean;
-  readonly cells: Map<string, number>;
+  readonly numbers: BatchBucket & Numbers;
+  readonly ledger: LedgerRow[] | false;
+  readonly cells: Map<string, CellPlan>;
   readonly windowKeys: readonly WindowKeys[];
 }
 
 class Planner {
   readonly #context: PlanContext;
   readonly #keys: string[] = [];
-  readonly #counters = new Map<Counter, { position: number; buckets: Record<Layer, Map<number, BucketPlan>> }>();
-  readonly #buckets: BatchBucket[] = [];
-  readonly #cells: BatchCell[] = [];
-  readonly #slots = new Map<string, { position: number; slot: BatchSlot }>();
-  readonly #columns = {
-    fingerprints: [] as string[],
-    slotOf: [] as number[],
-    times: [] as number[],
-    hits: [] as number[],
-    hitCell: [] as number[],
-    hitMicro: [] as number[],
-    hitMember: [] as (string | false)[],
-    dead: [] as ([string, string] | false)[],
-    ledger: [] as (string | false)[],
-  };
+  readonly #counters = new Map<Counter, CounterPlan>();
+  readonly #buckets: (BatchBucket & Numbers)[] = [];
+  readonly #cells: CellPlan[] = [];
+  readonly #dead: Batch["dead"][number][] = [];
+  #events = 0;
+  #hits = 0;
 
   constructor(context: PlanContext) {
     this.#context = context;
   }
 
   plan(entries: readonly MatchedEntry[]): Plan {
-    for (const { entry, events } of entries) {
-      for (const event of events) {
-        if ("fault" in event) this.#addPoison(event);
-        else this.#addEvent(event, entry.arrival);
-      }
-    }
+    const { version, fingerprintTtl, sightings } = this.#context;
+    const inserts = sightings.inserts.map(({ set, fingerprints }): BatchInsert => {
+      return { key: this.#addKeys([set]), fingerprints };
+    });
     const batch: Batch = {
-      version: this.#context.version,
+      version,
       group: GROUP,
+      applied: sightings.applied,
       arrival: entries.at(-1)?.entry.arrival ?? 0,
       boardSize: BOARD_SIZE,
-      fingerprintTtl: this.#context.fingerprintTtl,
-      entries: entries.map(({ entry: { id, arrival, reply, ticket, readmit }, events }) => ({
-        id,
-        arrival,
-        reply,
-        ticket,
-        readmit: readmit !== null,
-        events: events.length,
-      })),
-      counters: [...this.#counters.keys()].map((counter) => ({
+      fingerprintTtl,
+      entries: entries.map((entry, e) => this.#addEntry(entry, e + 1)),
+      counters: [...this.#counters].map(([counter, { reached }]) => ({
         generation: String(counter.generation),
         lateness: counter.latenessMs,
         staged: this.#context.staged.includes(counter),
+        reached,
       })),
       buckets: this.#buckets,
-      cells: this.#cells,
-      slots: [...this.#slots.values()].map(({ slot }) => slot),
-      ...this.#columns,
+      cells: this.#cells.map(toBatchCell),
+      inserts,
+      families: [...new Set(sightings.inserts.map(({ family }) => family))],
+      dead: this.#dead,
     };
-    return { keys: this.#keys, batch };
+    return { keys: this.#keys, batch, events: this.#events };
   }
 
-  #addPoison({ fault, payload }: Poison): void {
-    const { fingerprints, slotOf, times, hits, dead, ledger } = this.#columns;
-    fingerprints.push("");
-    slotOf.push(0);
-    times.push(0);
-    hits.push(0);
-    dead.push([fault, payload]);
-    ledger.push(false);
+  #addEntry({ entry: { id, arrival, reply, ticket }, events }: MatchedEntry, position: number): BatchEntry {
+    const { sightings, skipped } = this.#context;
+    const skip = skipped.has(id);
+    const outcome = { applied: 0, duplicates: 0, late: 0, dead: 0 };
+    for (const event of skip ? [] : events) {
+      this.#events++;
+      if ("fault" in event) {
+        outcome.dead++;
+        this.#dead.push({ entry: position, reason: event.fault, payload: event.payload });
+      } else if (sightings.duplicates.has(event)) outcome.duplicates++;
+      else {
+        outcome.applied++;
+        this.#addEvent(event, arrival, position);
+      }
+    }
+    return { id, reply, ticket, skip, ...outcome };
   }
 
-  #addEvent({ received, time, hits }: MatchedEvent, arrival: number): void {
-    const columns = this.#columns;
-    columns.fingerprints.push(received.identity.fingerprint);
-    columns.slotOf.push(this.#slot(this.#context.slotFor(received, arrival)));
-    columns.times.push(time);
-    columns.hits.push(hits.length);
-    columns.dead.push(false);
-    let late = false;
+  #addEvent(event: MatchedEvent, arrival: number, entry: number): void {
+    const { received, time, hits } = event;
     for (const hit of hits) {
-      const bucket = this.#bucket(hit);
-      late ||= bucket.late;
-      columns.hitCell.push(this.#cell(bucket, hit));
-      columns.hitMicro.push(hit.micro);
-      columns.hitMember.push(hit.member);
+      this.#hits++;
+      const counter = this.#counter(hit.counter);
+      reach(counter.reached, time, arrival);
+      const bucket = this.#bucket(counter, hit);
+      addTo(bucket.numbers, hit);
+      if (hit.key !== null) addTo(this.#cell(bucket, hit), hit);
+      if (!bucket.ledger) continue;
+      // The ledger keeps the time that was taken for the event, which its entry's id will not tell any more.
+      const payload = packPayload([packEvent({ ...received.event, time }, received.identity)]);
+      bucket.ledger.push({ entry, event: this.#events, hit: this.#hits, payload });
     }
-    // The ledger keeps the time that was taken for the event, which its entry's id will not tell any more.
-    columns.ledger.push(late && packPayload([packEvent({ ...received.event, time }, received.identity)]));
   }
 
-  #slot({ family, sets }: Slot): number {
-    const name = sets[0] as string;
-    let known = this.#slots.get(name);
-    if (!known) {
-      const first = this.#addKeys(sets);
-      known = { position: this.#slots.size + 1, slot: { family, keys: sets.map((_, i) => first + i) } };
-      this.#slots.set(name, known);
-    }
-    return known.position;
-  }
-
-  #bucket({ counter, layer, bucket: start }: Hit): BucketPlan {
+  #counter(counter: Counter): CounterPlan {
     let planned = this.#counters.get(counter);
     if (!planned) {
-      planned = { position: this.#counters.size + 1, buckets: { base: new Map(), corrected: new Map() } };
+      planned = {
+        position: this.#counters.size + 1,
+        reached: { clock: -1, arrival: 0, oldest: Number.POSITIVE_INFINITY, newest: -1 },
+        buckets: { base: new Map(), corrected: new Map() },
+      };
       this.#counters.set(counter, planned);
     }
-    let bucket = planned.buckets[layer].get(start);
+    return planned;
+  }
+
+  #bucket({ position, buckets }: CounterPlan, { counter, layer, bucket: start }: Hit): BucketPlan {
+    let bucket = buckets[layer].get(start);
     if (!bucket) {
-      bucket = this.#addBucket(counter, layer, planned.position, start);
-      planned.buckets[layer].set(start, bucket);
+      bucket = this.#addBucket(counter, layer, position, start);
+      buckets[layer].set(start, bucket);
     }
     return bucket;
   }
 
   #addBucket(counter: Counter, layer: Layer, counterPosition: number, start: number): BucketPlan {
     const last = start + finestOf(counter).ms;
-    const late = layer === "base" && last <= this.#context.closedTo(counter);
+    const ledger: LedgerRow[] | false = layer === "base" && last <= this.#context.closedTo(counter) && [];
     const windowKeys = counter.windows.map((window) => this.#context.partition.window(counter, window, layer));
     const starts = counter.windows.map(({ ms }) => start - (start % ms));
-    this.#buckets.push({
+    const numbers: BatchBucket & Numbers = {
       counter: counterPosition,
       start,
       last,
@@ -177,23 +196,24 @@ class Planner {
         counter.top &&
         counter.by.length > 0 &&
         this.#addKeys(windowKeys.map((keys, w) => keys.board(starts[w] as number))),
-      ledger: late,
-    });
-    return { position: this.#buckets.length, late, cells: new Map(), windowKeys };
+      ledger,
+      ...noNumbers(),
+    };
+    return { position: this.#buckets.push(numbers), numbers, ledger, cells: new Map(), windowKeys };
   }
 
-  #cell(bucket: BucketPlan, hit: Hit): number {
-    const key = hit.key === null ? false : this.#context.admitted(hit) ? `k${hit.key}` : "";
-    const name = key === false ? "total" : key;
-    let position = bucket.cells.get(name);
-    if (position === undefined) {
+  #cell(bucket: BucketPlan, hit: Hit): CellPlan {
+    const owner: CellOwner = this.#context.admitted(hit) ? { key: hit.key as string } : "other";
+    const name = owner === "other" ? "" : `k${hit.key}`;
+    let cell = bucket.cells.get(name);
+    if (!cell) {
       const starts = hit.counter.windows.map(({ ms }) => hit.bucket - (hit.bucket % ms));
-      const owner: CellOwner = key === "" ? "other" : { key: hit.key as string };
-      const at = key === false ? 0 : this.#addCellKeys(hit.counter, bucket.windowKeys, starts, owner);
-      position = this.#cells.push({ bucket: bucket.position, at, key });
-      bucket.cells.set(name, position);
+      const at = this.#addCellKeys(hit.counter, bucket.windowKeys, starts, owner);
+      cell = { bucket: bucket.position, at, key: owner === "other" ? false : owner.key, ...noNumbers() };
+      this.#cells.push(cell);
+      bucket.cells.set(name, cell);
     }
-    return position;
+    return cell;
   }
 
   /** Hashes of the cell in every window, then its sketches. */
@@ -214,4 +234,32 @@ class Planner {
     this.#keys.push(...names);
     return first;
   }
+}
+
+function toBatchCell({ bucket, at, key, count, units, micros, members }: CellPlan): BatchCell {
+  return [bucket, at, key, count, units, micros, members];
+}
+
+const noNumbers = (): Numbers => ({ count: 0, units: 0, micros: 0, members: false });
+
+function addTo(numbers: Numbers, { micro, member }: Hit): void {
+  numbers.count++;
+  if (micro !== 0) {
+    const units = Math.floor(micro / MICRO);
+    numbers.units += units;
+    numbers.micros += micro - units * MICRO;
+  }
+  if (member === false) return;
+  if (numbers.members) numbers.members.push(member);
+  else numbers.members = [member];
+}
+
+function reach(reached: CounterPlan["reached"], time: number, arrival: number): void {
+  const clock = Math.min(time, arrival);
+  if (clock > reached.clock) {
+    reached.clock = clock;
+    reached.arrival = arrival;
+  }
+  if (time < reached.oldest) reached.oldest = time;
+  if (time > reached.newest) reached.newest = time;
 }

@@ -46,15 +46,20 @@ export const CONTROL: Plan = directed({ ...FENCE_PLAN, mutations: [FORGETFUL] })
 export const MUTANTS: readonly Mutant[] = [
   {
     name: "fence",
-    removes: "the XACK fence",
+    removes: "the fence: that what is counted is pending, and that nothing was applied since the ids were looked up",
     plan: directed({
       ...FENCE_PLAN,
       mutations: [
         FORGETFUL,
         {
           file: "lua/apply.lua",
-          from: "entry.mine = rebuild ~= nil or redis.call('XACK', STREAM, batch.group, entry.id) == 1",
-          to: "redis.call('XACK', STREAM, batch.group, entry.id); entry.mine = true",
+          from: "elseif isKept or not isPending(entry.id) then",
+          to: "elseif isKept then",
+        },
+        {
+          file: "lua/apply.lua",
+          from: "if not rebuild and (state[3] or '0') ~= batch.applied then return { 'moved' } end",
+          to: "",
         },
       ],
     }),

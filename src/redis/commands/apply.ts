@@ -3,28 +3,53 @@ import type { PartitionKeys } from "../keys.ts";
 import { packForLua } from "../pack.ts";
 import type { Scripts } from "../scripts.ts";
 
-/** One stream entry of a batch. */
+/** One stream entry of a batch, and what becomes of its events if none is late. */
 export interface BatchEntry {
   readonly id: string;
-  /** Milliseconds, from the id. */
-  readonly arrival: number;
-  /** How many of the batch's events are this entry's. */
-  readonly events: number;
   /** Channel for the entry's outcome, `""` for none, and what to call the entry there. */
   readonly reply: string;
   readonly ticket: string;
-  /** Its events were late and count now: neither duplicate nor late again. */
-  readonly readmit: boolean;
+  /** Was applied already, as the script has said: nothing of it is in the batch. */
+  readonly skip: boolean;
+  readonly applied: number;
+  readonly duplicates: number;
+  readonly late: number;
+  readonly dead: number;
 }
 
-/** A set of fingerprints: where to insert (first) and where to look, as positions in `keys`. */
-export interface BatchSlot {
-  readonly family: string;
-  readonly keys: readonly number[];
+/** Fingerprints that are new, for one dedupe set, by its position in `keys`. */
+export interface BatchInsert {
+  readonly key: number;
+  readonly fingerprints: readonly string[];
 }
 
-/** One finest bucket of one counter. Positions are of its first window; the other windows follow. */
-export interface BatchBucket {
+/** A counter with new events, and how far these bring its clock in this partition; times are ms. */
+export interface BatchCounter {
+  readonly generation: string;
+  readonly lateness: number;
+  readonly staged: boolean;
+  readonly reached: Reached;
+}
+
+export interface Reached {
+  /** Largest of `min(time, arrival)`, and the arrival of the first event that had it. */
+  readonly clock: number;
+  readonly arrival: number;
+  readonly oldest: number;
+  readonly newest: number;
+}
+
+/** What new events add up to: whole units and millionths apart, since their sum would leave a double's exact range. */
+export interface BatchNumbers {
+  readonly count: number;
+  readonly units: number;
+  readonly micros: number;
+  /** `false` when none of them has one. */
+  readonly members: readonly string[] | false;
+}
+
+/** One finest bucket of one counter, with the numbers of its total. Positions are of its first window; the others follow. */
+export interface BatchBucket extends BatchNumbers {
   readonly counter: number;
   readonly start: number;
   /** End of the bucket, ms: it is closed once the counter's closed-to mark reaches it. */
@@ -38,50 +63,57 @@ export interface BatchBucket {
   readonly fields: readonly string[];
   /** Position of the total's hashes, then sketches. */
   readonly total: number;
+  /** 0 where only the total counts. */
   readonly indexes: number;
   readonly boards: number | false;
-  /** The batch carries the events for the late ledger. */
-  readonly ledger: boolean;
+  /** `false`, or the bucket's events for the late ledger, where it may be closed. */
+  readonly ledger: readonly LedgerRow[] | false;
 }
 
-/** One key in one finest bucket. */
-export interface BatchCell {
-  readonly bucket: number;
-  /** Position of the hashes, then sketches. */
-  readonly at: number;
-  /** `k` and the key's text; `""` for the keys refused by `keysMax`; `false` when only the total counts. */
-  readonly key: string | false;
+/** An event as the late ledger of one counter takes it; entry, event and hit are counted through the batch. */
+export interface LedgerRow {
+  readonly entry: number;
+  readonly event: number;
+  readonly hit: number;
+  readonly payload: string;
 }
 
-/** Everything that one script call needs; positions count from 1, as Lua does. Columns have one value an event. */
+/**
+ * One key in one finest bucket: position of the bucket, position of the hashes, which the sketches follow, the key's text
+ * (`false` for the keys refused by `keysMax`), and its numbers. By position, since a batch has thousands of them.
+ */
+export type BatchCell = readonly [
+  bucket: number,
+  at: number,
+  key: string | false,
+  count: BatchNumbers["count"],
+  units: BatchNumbers["units"],
+  micros: BatchNumbers["micros"],
+  members: BatchNumbers["members"],
+];
+
+/** Everything that one script call needs; positions count from 1, as Lua does. */
 export interface Batch {
   readonly version: number;
   readonly group: string;
+  /** Entries applied when the batch's fingerprints were looked up; see `Seen`. */
+  readonly applied: string;
   /** Arrival of the last entry, ms. */
   readonly arrival: number;
   readonly boardSize: number;
   /** Net under the dropping of fingerprint sets, ms. */
   readonly fingerprintTtl: number;
   readonly entries: readonly BatchEntry[];
-  readonly counters: readonly { readonly generation: string; readonly lateness: number; readonly staged: boolean }[];
+  readonly counters: readonly BatchCounter[];
   /** Of a batch from the lake: its number, from 1, and the field of the partition's state with that of the last one. */
   readonly rebuild?: { readonly field: string; readonly number: number };
   readonly buckets: readonly BatchBucket[];
   readonly cells: readonly BatchCell[];
-  readonly slots: readonly BatchSlot[];
-  readonly fingerprints: readonly string[];
-  /** Position of the event's slot; 0: the event is a dead letter. */
-  readonly slotOf: readonly number[];
-  readonly times: readonly number[];
-  /** How many of the hits, which follow each other in event order, are this event's. */
-  readonly hits: readonly number[];
-  readonly hitCell: readonly number[];
-  readonly hitMicro: readonly number[];
-  readonly hitMember: readonly (string | false)[];
-  /** `false`, or why the event is a dead letter, and a payload that holds it alone. */
-  readonly dead: readonly (readonly [reason: string, payload: string] | false)[];
-  /** `false`, or a payload that holds the event alone, where it may be late. */
-  readonly ledger: readonly (string | false)[];
+  readonly inserts: readonly BatchInsert[];
+  /** Dedupe families that something is inserted in. */
+  readonly families: readonly string[];
+  /** Dead letters: position of the entry, why, and a payload that holds the event alone. */
+  readonly dead: readonly { readonly entry: number; readonly reason: string; readonly payload: string }[];
 }
 
 /** A clock of one counter in one partition, as `tm:{p}:clocks` holds it; all are milliseconds. */
@@ -109,7 +141,10 @@ export function parseClock(text: string): Clock {
 export type ApplyOutcome =
   | { readonly kind: "lost" }
   | { readonly kind: "stale"; readonly version: number }
+  | { readonly kind: "moved" }
   | { readonly kind: "ledger" }
+  /** Ids of entries that were applied already. */
+  | { readonly kind: "skip"; readonly entries: readonly string[] }
   | {
       readonly kind: "ok";
       readonly applied: number;
@@ -137,6 +172,7 @@ export async function applyBatch(
   ];
   const [kind, ...rest] = reply;
   if (kind === "stale") return { kind, version: Number(rest[0]) };
+  if (kind === "skip") return { kind, entries: rest.map(String) };
   if (kind !== "ok") return { kind };
   const [applied, duplicates, lateEvents, deadEvents, skipped] = rest.map(Number) as [
     number,
