@@ -1,15 +1,19 @@
 --[[
 Applies a batch of stream entries to one partition: all of it, or nothing.
 
-The batch was planned on what lua/seen.lua had answered: it holds what is to be counted, with no duplicate in it. Whether
-that is still so is checked first: `applied` stands where it stood, and every entry that is counted is pending. That is
-the fence: an entry that somebody else has applied is pending no more. After the first write nothing may fail, since
-Redis does not undo a script's earlier writes.
+The batch was planned on what an earlier call had answered about its ids: it holds what is to be counted, with no
+duplicate in it. Whether that is still so is checked first: `applied` stands where it stood, and every entry that is
+counted is pending. That is the fence: an entry that somebody else has applied is pending no more. After the first write
+nothing may fail, since Redis does not undo a script's earlier writes.
+
+In the same breath it looks up the ids of the batch that comes next. Ids are remembered by applying alone, so the answer
+holds as long as `applied` stands. A call without entries only looks.
 
 KEYS[1..11] stream, lease, state, clocks, families, late, dead, cold, corrections, kept, ahead
 KEYS[12..]  dedupe sets, cells, sketches, boards and indexes; the batch refers to them by position
 ARGV[1]     lease token of the caller
 ARGV[2]     batch, MessagePack; see src/redis/commands/apply.ts for its fields
+ARGV[3]     what to look up, MessagePack: a list of {keys: positions of the sets to look in, fingerprints}
 
 A batch with a field `rebuild` comes from the lake and counts for one staged generation (lua/stage.lua): its entries were
 applied long ago, so there is no lease, no fence, no duplicate and nothing late. It counts once by its number.
@@ -19,7 +23,7 @@ Replies     {"lost"}                       the caller no longer owns the partiti
             {"moved"}                      something was applied since it was planned; look and plan again
             {"ledger"}                     a bucket is closed that the batch took for open; plan again with its events
             {"skip", entry ids …}          were applied already; plan again without them
-            {"ok", applied, duplicates, late, dead, skipped entries}
+            {"ok", applied, duplicates, late, dead, skipped entries, {entries applied by now, fingerprints found …}}
 --]]
 local STREAM, LEASE, STATE, CLOCKS, FAMILIES, LATE, DEAD = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local COLD, CORRECTIONS, KEPT, AHEAD = KEYS[8], KEYS[9], KEYS[10], KEYS[11]
@@ -39,12 +43,31 @@ local function callMany(list, command, key, option)
   end
 end
 
+local function look()
+  local answer = { call('HGET', STATE, 'applied') or '0' }
+  for _, question in ipairs(cmsgpack.unpack(ARGV[3])) do
+    local fingerprints = question.fingerprints
+    for _, key in ipairs(question.keys) do
+      for from = 1, #fingerprints, UNPACK_MAX do
+        local to = math.min(from + UNPACK_MAX - 1, #fingerprints)
+        local found = call('SMISMEMBER', KEYS[key], unpack(fingerprints, from, to))
+        for i = 1, #found do
+          if found[i] == 1 then answer[#answer + 1] = fingerprints[from + i - 1] end
+        end
+      end
+    end
+  end
+  return answer
+end
+
 ---------------------------------------------------------------------------------------------------- check
 local rebuild = batch.rebuild
 if not rebuild and call('GET', LEASE) ~= token then return { 'lost' } end
 local state = call('HMGET', STATE, 'version', 'archiving', 'applied')
 local version, archiving = tonumber(state[1] or '0'), state[2]
 if batch.version < version then return { 'stale', version } end
+local entries = batch.entries
+if #entries == 0 then return { 'ok', 0, 0, 0, 0, 0, look() } end
 if not rebuild and (state[3] or '0') ~= batch.applied then return { 'moved' } end
 
 local counters, buckets, cells = batch.counters, batch.buckets, batch.cells
@@ -60,7 +83,7 @@ for _, counter in ipairs(counters) do
 end
 if rebuild then
   if counters[1].idle then return { 'lost' } end
-  if tonumber(call('HGET', STATE, rebuild.field) or '0') >= rebuild.number then return { 'ok', 0, 0, 0, 0, 0 } end
+  if tonumber(call('HGET', STATE, rebuild.field) or '0') >= rebuild.number then return { 'ok', 0, 0, 0, 0, 0, {} } end
 end
 for _, bucket in ipairs(buckets) do
   local counter = counters[bucket.counter]
@@ -75,7 +98,6 @@ end
 -- A group that was deleted has nothing pending; made anew, it delivers its entries again.
 local function isPending(id) return #redis.pcall('XPENDING', STREAM, batch.group, id, id, 1) > 0 end
 
-local entries = batch.entries
 local acknowledged, kept, skipped = {}, {}, {}
 if not rebuild then
   for _, entry in ipairs(entries) do
@@ -260,7 +282,7 @@ end
 call('HSET', STATE, 'version', int(batch.version))
 if rebuild then
   call('HSET', STATE, rebuild.field, rebuild.number)
-  return { 'ok', total.applied, 0, 0, 0, 0 }
+  return { 'ok', total.applied, 0, 0, 0, 0, {} }
 end
 call('HINCRBY', STATE, 'applied', #acknowledged)
 call('HINCRBY', STATE, 'events', total.applied + total.duplicates + total.late + total.dead)
@@ -274,4 +296,4 @@ if archiving then
   acknowledged = archived
 end
 callMany(acknowledged, 'XDEL', STREAM)
-return { 'ok', total.applied, total.duplicates, total.late, total.dead, #skipped }
+return { 'ok', total.applied, total.duplicates, total.late, total.dead, #skipped, look() }

@@ -12,14 +12,13 @@ import { Admission } from "../stream/admission.ts";
 import type { ReceivedEntry } from "../stream/entries.ts";
 import { type MatchedEntry, matchEntries } from "../stream/match.ts";
 import { planBatch } from "../stream/plan.ts";
-import type { Sightings } from "../stream/sightings.ts";
+import { NO_SIGHTINGS } from "../stream/sightings.ts";
 import type { LakeRow } from "./rows.ts";
 
 /** While Redis does not answer, ms. */
 const RETRY_MS = 500;
 /** A row that counts is neither looked up nor remembered among the duplicates. */
 const NO_IDENTITY = { fingerprint: "0", spread: 0 };
-const NO_SIGHTINGS: Sightings = { applied: "0", duplicates: new Set(), inserts: [] };
 
 export interface LakeCountingDependencies {
   readonly client: RedisClient;
@@ -76,7 +75,7 @@ export class LakeCounting {
 
   #attempt(keys: PartitionKeys, matched: readonly MatchedEntry[], number: number): Promise<ApplyOutcome> {
     const { client, scripts, registry, staged } = this.#deps;
-    const { keys: names, batch } = planBatch(matched, {
+    const plan = planBatch(matched, {
       version: registry.current.version,
       partition: keys,
       fingerprintTtl: 0,
@@ -86,8 +85,8 @@ export class LakeCounting {
       admitted: (hit) => this.#admission.admitted(hit),
       closedTo: () => Number.NEGATIVE_INFINITY,
     });
-    const rebuild: Batch = { ...batch, rebuild: { field: rebuiltField(staged.generation), number } };
-    return applyBatch(client, scripts, keys, "", names, rebuild);
+    const batch: Batch = { ...plan.batch, rebuild: { field: rebuiltField(staged.generation), number } };
+    return applyBatch(client, scripts, keys, "", { ...plan, batch }, []);
   }
 }
 

@@ -4,7 +4,6 @@ import type { RedisClient } from "./client.ts";
 
 export type ScriptName =
   | "apply"
-  | "seen"
   | "sum"
   | "acquire"
   | "tick"
@@ -45,7 +44,7 @@ export function readPackagedScript(name: ScriptName): string {
 const WRITING = "#!lua flags=allow-oom\n";
 /** Scripts that only read go on where Redis refuses writes: a full disk, too few replicas. */
 const READING = "#!lua flags=no-writes\n";
-const READERS: ReadonlySet<ScriptName> = new Set<ScriptName>(["sum", "seen"]);
+const READERS: ReadonlySet<ScriptName> = new Set<ScriptName>(["sum"]);
 
 /** One Lua script, run by its digest and sent again when the server does not hold it. */
 export class Script {

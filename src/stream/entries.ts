@@ -15,6 +15,9 @@ export interface ReceivedEntry {
   readonly events: readonly (ReceivedEvent | Poison)[];
 }
 
+/** Entries that one script call applies. */
+export type EntryBatch = readonly ReceivedEntry[];
+
 /** Entries of one read: few at first, then as many as brought about the wanted number of events. */
 const READ_MIN = 16;
 const READ_MAX = 2_000;

@@ -1,15 +1,17 @@
-import type { RedisClient } from "../redis/client.ts";
-import { lookUp } from "../redis/commands/seen.ts";
-import type { PartitionKeys } from "../redis/keys.ts";
-import type { Scripts } from "../redis/scripts.ts";
+import type { Question, Seen } from "../redis/commands/apply.ts";
 import type { Dedupe, Slot } from "./dedupe.ts";
 import type { MatchedEntry, MatchedEvent } from "./match.ts";
+
+/** Events whose fingerprints belong to one dedupe set, in stream order. */
+export interface Sought extends Slot {
+  readonly events: readonly MatchedEvent[];
+}
 
 /** New fingerprints of one dedupe set. */
 export interface Insert {
   readonly family: string;
   readonly set: string;
-  readonly fingerprints: string[];
+  readonly fingerprints: readonly string[];
 }
 
 /** Which events of a batch are first sightings. */
@@ -21,26 +23,12 @@ export interface Sightings {
   readonly inserts: readonly Insert[];
 }
 
-interface Sought extends Slot {
-  readonly events: MatchedEvent[];
-}
+/** Of a batch in which nothing is looked for. */
+export const NO_SIGHTINGS: Sightings = { applied: "", duplicates: new Set(), inserts: [] };
 
-export interface SightingsDependencies {
-  readonly client: RedisClient;
-  readonly scripts: Scripts;
-  readonly partition: PartitionKeys;
-  readonly dedupe: Dedupe;
-}
-
-/**
- * Tells duplicates from first sightings, in stream order. Events that were readmitted are neither: their ids are
- * remembered from the first time.
- */
-export async function readSightings(
-  { client, scripts, partition, dedupe }: SightingsDependencies,
-  entries: readonly MatchedEntry[],
-): Promise<Sightings> {
-  const sought = new Map<string, Sought>();
+/** Where to look for the events' ids. Those of readmitted events are not looked up: they are there from the first time. */
+export function seek(entries: readonly MatchedEntry[], dedupe: Dedupe): Sought[] {
+  const sought = new Map<string, Slot & { readonly events: MatchedEvent[] }>();
   for (const { entry, events } of entries) {
     if (entry.readmit !== null) continue;
     for (const event of events) {
@@ -52,21 +40,28 @@ export async function readSightings(
       else sought.set(name, { ...slot, events: [event] });
     }
   }
-  const questions = [...sought.values()].map(({ sets, events }) => ({ sets, fingerprints: events.map(fingerprintOf) }));
-  const { applied, fingerprints } = await lookUp(client, scripts, partition, questions);
+  return [...sought.values()];
+}
+
+export function questionsOf(sought: readonly Sought[]): Question[] {
+  return sought.map(({ sets, events }) => ({ sets, fingerprints: events.map(fingerprintOf) }));
+}
+
+/** Tells duplicates, of what came before or earlier in the batch, from first sightings. */
+export function sight(sought: readonly Sought[], { applied, fingerprints }: Seen): Sightings {
   const known = new Set(fingerprints);
   const duplicates = new Set<MatchedEvent>();
-  const inserts = [...sought.values()].map(({ family, sets, events }) => {
-    const insert: Insert = { family, set: sets[0] as string, fingerprints: [] };
+  const inserts = sought.map(({ family, sets, events }) => {
+    const fresh: string[] = [];
     for (const event of events) {
       const fingerprint = fingerprintOf(event);
       if (known.has(fingerprint)) duplicates.add(event);
-      else insert.fingerprints.push(fingerprint);
+      else fresh.push(fingerprint);
       known.add(fingerprint);
     }
-    return insert;
+    return { family, set: sets[0] as string, fingerprints: fresh };
   });
-  return { applied, duplicates, inserts: inserts.filter(({ fingerprints }) => fingerprints.length > 0) };
+  return { applied, duplicates, inserts: inserts.filter((insert) => insert.fingerprints.length > 0) };
 }
 
 const fingerprintOf = ({ received }: MatchedEvent): string => received.identity.fingerprint;

@@ -8,8 +8,9 @@ import { acquireLease, releaseLease, type TickingCounter, tick } from "../redis/
 import { isFatalReply } from "../redis/failures.ts";
 import type { PartitionKeys } from "../redis/keys.ts";
 import type { Scripts } from "../redis/scripts.ts";
+import { DefinitionsSetBack, LeaseLost } from "./applier.ts";
 import { tickingCounters } from "./floors.ts";
-import { DefinitionsSetBack, LeaseLost, PartitionOwner } from "./owner.ts";
+import { PartitionOwner } from "./owner.ts";
 
 const TICK_MS = 1_000;
 /** Between two tries to take a partition that somebody else owns, ms. */

@@ -80,7 +80,8 @@ test("from the third owner on, pending entries are applied one at a time", async
     return run(...args);
   };
   await (await harness.own(partition(), "owner 3")).applyPending();
-  expect(runs).toBe(3);
+  // Each is looked up, and then applied.
+  expect(runs).toBe(6);
   expect(await letters()).toEqual([]);
   expect(await harness.client.xlen(partition().stream)).toBe(0);
 });

@@ -5,7 +5,7 @@ import { Connections } from "../../src/redis/client.ts";
 import { readNew } from "../../src/stream/entries.ts";
 import { Workers } from "../../src/stream/workers.ts";
 import { Harness, makeEvent } from "../support/harness.ts";
-import { TcpProxy } from "../support/proxy.ts";
+import { COUNTING, TcpProxy } from "../support/proxy.ts";
 import { startTestRedis, type TestRedis } from "../support/redis.ts";
 
 let redis: TestRedis;
@@ -81,7 +81,7 @@ async function allApplied(): Promise<void> {
 }
 
 describe("a worker goes on by itself, and counts each event once, when", () => {
-  test.each(["evalsha", "xreadgroup"])("the reply to %s is lost, again and again", async (command) => {
+  test.each(["evalsha", COUNTING, "xreadgroup"])("the reply to %s is lost, again and again", async (command) => {
     const { proxy } = await startWorkers();
     for (let i = 0; i < 5; i++) {
       const lost = proxy.loseReplyTo(command);

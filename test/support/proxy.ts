@@ -8,6 +8,9 @@ import { type AddressInfo, connect, createServer, type NetConnectOpts, type Serv
  */
 type Fault = { readonly text: string; readonly effect: "lose the reply" | "deliver late"; readonly afterMs: number };
 
+/** A text in every batch that counts something, and in no call of the same script that only looks ids up. */
+export const COUNTING = "reached";
+
 /** How long a command of several chunks may take to arrive, ms. */
 const COMMAND_MS = 100;
 

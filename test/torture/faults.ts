@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Random } from "../../load/random.ts";
 import type { TestPostgres } from "../support/postgres.ts";
-import type { TcpProxy } from "../support/proxy.ts";
+import { COUNTING, type TcpProxy } from "../support/proxy.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Member } from "./member.ts";
 import { fillMemory } from "./memory.ts";
@@ -15,7 +15,6 @@ export interface World {
   readonly database: TestPostgres | null;
   /** Between all processes and Redis. */
   readonly proxy: TcpProxy;
-  readonly applyDigest: string;
   readonly random: Random;
   readonly streams: readonly string[];
   readonly violations: string[];
@@ -129,13 +128,13 @@ export const FAULTS = {
   },
   "reply to a script lost": {
     target: "network",
-    run: ({ proxy, applyDigest }) => meet(proxy, proxy.loseReplyTo(applyDigest)),
+    run: ({ proxy }) => meet(proxy, proxy.loseReplyTo(COUNTING)),
   },
   "script delivered late": {
     target: "network",
-    run: async ({ proxy, applyDigest, random }) => {
+    run: async ({ proxy, random }) => {
       const afterMs = 3_000 + random.below(4_000);
-      await meet(proxy, proxy.deliverLate(applyDigest, afterMs));
+      await meet(proxy, proxy.deliverLate(COUNTING, afterMs));
       await delay(afterMs);
     },
   },

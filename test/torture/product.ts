@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { cp, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -18,8 +17,6 @@ export interface Mutation {
 /** A copy of the built product: a build that happens meanwhile cannot change it, and a mutation harms nobody else. */
 export interface Product {
   readonly main: string;
-  /** How the service names its apply script to Redis. */
-  readonly applyDigest: string;
   remove(): Promise<void>;
 }
 
@@ -28,10 +25,8 @@ export async function copyProduct(mutations: readonly Mutation[]): Promise<Produ
   for (const part of PARTS) await cp(join(ROOT, part), join(directory, part), { recursive: true });
   await symlink(join(ROOT, "node_modules"), join(directory, "node_modules"));
   for (const mutation of mutations) await mutate(directory, mutation);
-  const apply = await readFile(join(directory, "lua/apply.lua"), "utf8");
   return {
     main: join(directory, "dist/main.js"),
-    applyDigest: createHash("sha1").update(`#!lua flags=allow-oom\n${apply}`).digest("hex"),
     remove: () => rm(directory, { recursive: true, force: true }),
   };
 }

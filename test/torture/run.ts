@@ -55,10 +55,9 @@ export async function torture(plan: Plan, say: (text: string) => void): Promise<
     const bin = await findPostgres();
     const database = bin === null ? null : await startTestPostgres(bin);
     if (database) undo.push(() => database.stop());
-    const { main, applyDigest } = product;
     const databaseUrl = database?.url ?? null;
     const settings = {
-      main,
+      main: product.main,
       redisPort: proxy.port,
       databaseUrl,
       partitions: PARTITIONS,
@@ -67,7 +66,7 @@ export async function torture(plan: Plan, say: (text: string) => void): Promise<
     };
     const fleet = await Fleet.prepare(settings);
     undo.push(() => fleet.stop());
-    const aftermath = await live({ plan, redis, database, proxy, fleet, applyDigest, violations, say, undo });
+    const aftermath = await live({ plan, redis, database, proxy, fleet, violations, say, undo });
     const findings: Finding[] = [];
     for (const invariant of INVARIANTS) {
       findings.push(...(await invariant(aftermath)));
@@ -85,24 +84,13 @@ interface Stage {
   readonly database: TestPostgres | null;
   readonly proxy: TcpProxy;
   readonly fleet: Fleet;
-  readonly applyDigest: string;
   readonly violations: string[];
   readonly say: (text: string) => void;
   readonly undo: (() => Promise<void>)[];
 }
 
 /** From the first request to the moment when everything is healed and drained. */
-async function live({
-  plan,
-  redis,
-  database,
-  proxy,
-  fleet,
-  applyDigest,
-  violations,
-  say,
-  undo,
-}: Stage): Promise<Aftermath> {
+async function live({ plan, redis, database, proxy, fleet, violations, say, undo }: Stage): Promise<Aftermath> {
   const partitions = partitionKeys(PARTITIONS);
   const [ingest, workers] = [fleet.withRole("api"), fleet.withRole("worker")];
   await startMembers(ingest);
@@ -112,7 +100,7 @@ async function live({
   const side = new SideTraffic(redis.client, partitions, ingest, names, seededRandom(plan.seed + 1_000_000));
   const streams = partitions.map(({ stream }) => stream);
   const random = seededRandom(plan.seed + 2_000_000);
-  const world = { fleet, redis, database, proxy, applyDigest, random, streams, violations };
+  const world = { fleet, redis, database, proxy, random, streams, violations };
   const kinds = plan.kinds.filter((kind) => database !== null || !needsDatabase(kind));
   const conductor = new Conductor(world, { ...plan, kinds }, say);
 

@@ -96,7 +96,7 @@ export type BatchCell = readonly [
 export interface Batch {
   readonly version: number;
   readonly group: string;
-  /** Entries applied when the batch's fingerprints were looked up; see `Seen`. */
+  /** Entries applied when the batch's fingerprints were looked up, see `Seen`; `""` where there was nothing to look up. */
   readonly applied: string;
   /** Arrival of the last entry, ms. */
   readonly arrival: number;
@@ -114,6 +114,20 @@ export interface Batch {
   readonly families: readonly string[];
   /** Dead letters: position of the entry, why, and a payload that holds the event alone. */
   readonly dead: readonly { readonly entry: number; readonly reason: string; readonly payload: string }[];
+}
+
+/** Fingerprints that are looked for in the same dedupe sets. */
+export interface Question {
+  readonly sets: readonly string[];
+  readonly fingerprints: readonly string[];
+}
+
+/** What the dedupe sets hold. */
+export interface Seen {
+  /** Entries that had been applied at that moment: the answer holds while this number stands. */
+  readonly applied: string;
+  /** Those of the fingerprints that are remembered. */
+  readonly fingerprints: readonly string[];
 }
 
 /** A clock of one counter in one partition, as `tm:{p}:clocks` holds it; all are milliseconds. */
@@ -153,35 +167,40 @@ export type ApplyOutcome =
       readonly dead: number;
       /** Entries that somebody else had applied. */
       readonly skipped: number;
+      /** Answer to the questions, from behind the batch. */
+      readonly seen: Seen;
     };
 
-/** Applies a batch to its partition, see lua/apply.lua. Rejects when the outcome is unknown. */
+/**
+ * Applies a batch to its partition and then looks fingerprints up, see lua/apply.lua; without entries it only looks.
+ * Rejects when the outcome is unknown.
+ */
 export async function applyBatch(
   client: RedisClient,
   scripts: Scripts,
   partition: PartitionKeys,
   token: string,
-  keys: readonly string[],
-  batch: Batch,
+  { keys: names, batch }: { readonly keys: readonly string[]; readonly batch: Batch },
+  questions: readonly Question[],
 ): Promise<ApplyOutcome> {
   const { stream, lease, state, clocks, families, late, dead, cold, corrections, kept, ahead } = partition;
-  const fixed = [stream, lease, state, clocks, families, late, dead, cold, corrections, kept, ahead];
-  const reply = (await scripts.get("apply").run(client, [...fixed, ...keys], [token, packForLua(batch)])) as [
-    ApplyOutcome["kind"],
-    ...(number | string)[],
-  ];
-  const [kind, ...rest] = reply;
+  const keys = [stream, lease, state, clocks, families, late, dead, cold, corrections, kept, ahead, ...names];
+  const asked = questions.map(({ sets, fingerprints }) => ({ keys: sets.map((set) => keys.push(set)), fingerprints }));
+  const args = [token, packForLua(batch), packForLua(asked)];
+  const [kind, ...rest] = (await scripts.get("apply").run(client, keys, args)) as [ApplyOutcome["kind"], ...unknown[]];
   if (kind === "stale") return { kind, version: Number(rest[0]) };
   if (kind === "skip") return { kind, entries: rest.map(String) };
   if (kind !== "ok") return { kind };
-  const [applied, duplicates, lateEvents, deadEvents, skipped] = rest.map(Number) as [
+  const [applied, duplicates, lateEvents, deadEvents, skipped, [now = "", ...fingerprints]] = rest as [
     number,
     number,
     number,
     number,
     number,
+    string[],
   ];
-  return { kind, applied, duplicates, late: lateEvents, dead: deadEvents, skipped };
+  const seen = { applied: now, fingerprints };
+  return { kind, applied, duplicates, late: lateEvents, dead: deadEvents, skipped, seen };
 }
 
 /** Number of `KEYS` before the batch's own; positions in a batch count from there. */
