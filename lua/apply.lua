@@ -87,8 +87,6 @@ if rebuild then
 end
 for _, bucket in ipairs(buckets) do
   local counter = counters[bucket.counter]
-  -- What an idle generation would count comes from the lake.
-  bucket.idle = counter.idle
   bucket.late = not rebuild and not bucket.corrected and not counter.idle and counter.closed ~= nil
     and bucket.last <= counter.closed
   if bucket.late and not bucket.ledger then return { 'ledger' } end
@@ -98,20 +96,17 @@ end
 -- A group that was deleted has nothing pending; made anew, it delivers its entries again.
 local function isPending(id) return #redis.pcall('XPENDING', STREAM, batch.group, id, id, 1) > 0 end
 
-local acknowledged, kept, skipped = {}, {}, {}
+local acknowledged, kept, lapsed, skipped = {}, {}, {}, 0
 if not rebuild then
   for _, entry in ipairs(entries) do
     -- What is kept for the archive comes again when the group was made anew.
     local isKept = archiving and call('SISMEMBER', KEPT, entry.id) == 1
     if isKept then kept[#kept + 1] = entry.id end
-    if entry.skip then skipped[#skipped + 1] = entry.id
-    elseif isKept or not isPending(entry.id) then
-      entry.skip = true
-      skipped.found = true
-      skipped[#skipped + 1] = entry.id
+    if entry.skip then skipped = skipped + 1
+    elseif isKept or not isPending(entry.id) then lapsed[#lapsed + 1] = entry.id
     else acknowledged[#acknowledged + 1] = entry.id end
   end
-  if skipped.found then return { 'skip', unpack(skipped) } end
+  if #lapsed > 0 then return { 'skip', unpack(lapsed) } end
   callMany(kept, 'XACK', STREAM, batch.group)
   callMany(acknowledged, 'XACK', STREAM, batch.group)
 end
@@ -212,7 +207,8 @@ local function correct(bucket, owner, count, units, micros, members)
 end
 
 for _, bucket in ipairs(buckets) do
-  if not bucket.late and not bucket.idle then
+  -- What an idle generation would count comes from the lake.
+  if not bucket.late and not counters[bucket.counter].idle then
     local windows, count, units, micros, members = #bucket.fields, bucket.count, bucket.units, bucket.micros, bucket.members
     for w = 0, windows - 1 do
       local at = bucket.total + w
@@ -296,4 +292,4 @@ if archiving then
   acknowledged = archived
 end
 callMany(acknowledged, 'XDEL', STREAM)
-return { 'ok', total.applied, total.duplicates, total.late, total.dead, #skipped, look() }
+return { 'ok', total.applied, total.duplicates, total.late, total.dead, skipped, look() }

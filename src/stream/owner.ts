@@ -92,10 +92,10 @@ export class PartitionOwner {
    * the next run starts with it.
    */
   #readAhead(): Read {
-    const bring = async () => {
-      read.batches = [...inBatches(await this.#readNew())];
+    const bring = (entries: readonly ReceivedEntry[]) => {
+      read.batches = [...inBatches(entries)];
     };
-    const read: Read = { done: Promise.resolve().then(bring), batches: [] };
+    const read: Read = { done: this.#readNew().then(bring), batches: [] };
     read.done.catch(() => undefined);
     return read;
   }

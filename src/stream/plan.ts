@@ -17,6 +17,7 @@ import {
   correctedField,
   GROUP,
   type Layer,
+  ownerText,
   type PartitionKeys,
   type WindowKeys,
 } from "../redis/keys.ts";
@@ -204,7 +205,7 @@ class Planner {
 
   #cell(bucket: BucketPlan, hit: Hit): CellPlan {
     const owner: CellOwner = this.#context.admitted(hit) ? { key: hit.key as string } : "other";
-    const name = owner === "other" ? "" : `k${hit.key}`;
+    const name = ownerText(owner);
     let cell = bucket.cells.get(name);
     if (!cell) {
       const starts = hit.counter.windows.map(({ ms }) => hit.bucket - (hit.bucket % ms));

@@ -5,7 +5,7 @@ import { Metrics } from "../../src/metrics.ts";
 import { acquireLease } from "../../src/redis/commands/lease.ts";
 import { Applier } from "../../src/stream/applier.ts";
 import { Dedupe } from "../../src/stream/dedupe.ts";
-import { type ReceivedEntry, readNew } from "../../src/stream/entries.ts";
+import { ensureGroup, type ReceivedEntry, readNew } from "../../src/stream/entries.ts";
 import { Harness, makeEvent } from "../support/harness.ts";
 import { startTestRedis, type TestRedis } from "../support/redis.ts";
 
@@ -46,8 +46,7 @@ async function openApplier(): Promise<Applier> {
 /** One entry for each list of ids. */
 async function received(...entries: readonly string[][]): Promise<ReceivedEntry[]> {
   const client = harness.client;
-  const stream = partition().stream;
-  await client.xgroup("CREATE", stream, "tallymark", "0", "MKSTREAM");
+  await ensureGroup(client, partition());
   for (const ids of entries) await harness.send(ids.map((id) => makeEvent({ id, time: TIME })));
   return readNew(client, partition(), entries.length, 1);
 }
