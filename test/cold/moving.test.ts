@@ -4,6 +4,7 @@ import type { RedisClient } from "../../src/redis/client.ts";
 import { advanceMark, parseMarks } from "../../src/redis/commands/marks.ts";
 import { marksField } from "../../src/redis/keys.ts";
 import { describeOnDatabases } from "../support/databases.ts";
+import { changing } from "../support/harness.ts";
 import { startTestRedis, type TestRedis } from "../support/redis.ts";
 import { ColdStage } from "./stage.ts";
 
@@ -73,11 +74,7 @@ test.each([
   const stage = await ColdStage.open(
     redis,
     async () => ({ url: undefined, stop: async () => {} }),
-    (name, source) => {
-      if (name !== "advance") return source;
-      if (!source.includes(removed)) throw new Error(`the script has no "${removed}"`);
-      return source.replace(removed, "");
-    },
+    changing({ script: "advance", from: removed, to: "" }),
   );
   const models = [await stage.playRound(), await stage.playRound()];
   await stage.exportWithoutCorrections();

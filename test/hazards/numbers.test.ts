@@ -3,9 +3,8 @@ import { readCounterState } from "../../src/buckets/state.ts";
 import type { Event } from "../../src/core/event.ts";
 import { TIME_MAX_MS } from "../../src/core/limits.ts";
 import type { Window } from "../../src/core/window.ts";
-import type { ScriptName } from "../../src/redis/scripts.ts";
 import { readNew } from "../../src/stream/entries.ts";
-import { Harness, makeEvent } from "../support/harness.ts";
+import { changing, Harness, makeEvent, type ScriptChange } from "../support/harness.ts";
 import { startTestRedis, type TestRedis } from "../support/redis.ts";
 
 /** Where numbers leave what Lua and Redis can hold or print, and what each guard does, by removing it. */
@@ -23,13 +22,7 @@ const SPAN = { from: 0, to: HOUR };
 /** 2^63 − 1: where Redis's integers end. */
 const INTEGER_MAX = 9_223_372_036_854_775_807n;
 
-interface Removal {
-  readonly script: ScriptName;
-  readonly from: string;
-  readonly to: string;
-}
-
-async function create(removed?: Removal): Promise<void> {
+async function create(removed?: ScriptChange): Promise<void> {
   harness = await Harness.create(redis, {
     counters: [
       {
@@ -42,12 +35,7 @@ async function create(removed?: Removal): Promise<void> {
         lateness: "10000d",
       },
     ],
-    mutate: (name, source) => {
-      if (name !== removed?.script) return source;
-      const mutated = source.replace(removed.from, removed.to);
-      if (mutated === source) throw new Error(`the script has no "${removed.from}"`);
-      return mutated;
-    },
+    mutate: changing(removed),
   });
 }
 

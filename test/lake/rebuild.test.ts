@@ -18,7 +18,7 @@ import { beginSeam } from "../../src/redis/commands/stage.ts";
 import type { ScriptName } from "../../src/redis/scripts.ts";
 import { readNew } from "../../src/stream/entries.ts";
 import { type RunningWorkers, startWorkers } from "../hazards/support.ts";
-import { Harness, makeEvent } from "../support/harness.ts";
+import { changing, Harness, makeEvent } from "../support/harness.ts";
 import { startTestRedis, type TestRedis } from "../support/redis.ts";
 
 /** A counter that did not exist when events came, counted from the lake while more come, is what it would have been. */
@@ -51,12 +51,7 @@ async function open(mutation?: readonly [script: ScriptName, from: string, to: s
   harness = await Harness.create(redis, {
     partitions: 2,
     counters: [{ name: "model", ...DEFINITION } as CounterInput],
-    mutate: (name, source) => {
-      if (name !== mutation?.[0]) return source;
-      const mutated = source.replace(mutation[1], () => mutation[2]);
-      if (mutated === source) throw new Error(`the script has no "${mutation[1]}"`);
-      return mutated;
-    },
+    mutate: changing(mutation && { script: mutation[0], from: mutation[1], to: mutation[2] }),
   });
   workers = await startWorkers(redis, harness);
   const { client, scripts, partitions } = harness;

@@ -8,7 +8,7 @@ import type { ScriptName } from "../../src/redis/scripts.ts";
 import { timeAt } from "../../src/redis/time.ts";
 import { readAlong, readNew, readPending } from "../../src/stream/entries.ts";
 import { countAll } from "../hazards/support.ts";
-import { Harness, makeEvent } from "../support/harness.ts";
+import { changing, Harness, makeEvent } from "../support/harness.ts";
 import { startTestRedis, type TestRedis } from "../support/redis.ts";
 
 /** Both orders of two acknowledgements, and what may come between them; without each mechanism something goes wrong. */
@@ -30,12 +30,7 @@ async function openStage(mutation?: Mutation): Promise<Stage> {
   const harness = await Harness.create(redis, {
     counters: [{ name: "all", event: "*", by: [], windows: ["1h"], lateness: "4000d" }],
     horizonMs: 1_000,
-    mutate: (name, source) => {
-      if (name !== mutation?.[0]) return source;
-      const mutated = source.replace(mutation[1], () => mutation[2]);
-      if (mutated === source) throw new Error(`the script has no "${mutation[1]}"`);
-      return mutated;
-    },
+    mutate: changing(mutation && { script: mutation[0], from: mutation[1], to: mutation[2] }),
   });
   open.push(harness);
   return new Stage(harness);

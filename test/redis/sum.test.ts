@@ -3,7 +3,7 @@ import { readCounterState } from "../../src/buckets/state.ts";
 import { Everywhere } from "../../src/query/everywhere.ts";
 import { sumHashes } from "../../src/redis/commands/sum.ts";
 import { readNew } from "../../src/stream/entries.ts";
-import { Harness, makeEvent } from "../support/harness.ts";
+import { changing, Harness, makeEvent } from "../support/harness.ts";
 import { startTestRedis, type TestRedis } from "../support/redis.ts";
 
 /** Cells added up inside Redis. */
@@ -20,11 +20,7 @@ const COUNTER = { name: "all", event: "*", by: ["subject"], sum: "data.n", windo
 const MINUTE = 60_000;
 
 async function create(removed?: string, instead = ""): Promise<void> {
-  const mutate = (name: string, source: string) => {
-    if (name !== "sum" || removed === undefined) return source;
-    if (!source.includes(removed)) throw new Error(`the script has no "${removed}"`);
-    return source.replace(removed, instead);
-  };
+  const mutate = changing(removed === undefined ? undefined : { script: "sum", from: removed, to: instead });
   harness = await Harness.create(redis, { counters: [COUNTER], mutate });
 }
 

@@ -1,10 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import type { CounterInput } from "../../src/core/counter.ts";
 import { GROUP } from "../../src/redis/keys.ts";
-import type { ScriptName } from "../../src/redis/scripts.ts";
 import { readNew } from "../../src/stream/entries.ts";
 import type { Sightings } from "../../src/stream/sightings.ts";
-import { Harness, makeEvent } from "../support/harness.ts";
+import { changing, Harness, makeEvent, type ScriptChange } from "../support/harness.ts";
 import { startTestRedis, type TestRedis } from "../support/redis.ts";
 import { playHistory, type Step } from "./history.ts";
 
@@ -51,12 +50,6 @@ function crowd(): ReturnType<typeof at>[] {
 /** One key's events in two finest buckets of the minute, which together make it the largest. */
 function risers(batch: string): ReturnType<typeof at>[] {
   return Array.from({ length: 50 }, (_, i) => at(`${batch}${i}`, i % 2 === 0 ? 1 : 12, "/riser"));
-}
-
-interface ScriptChange {
-  readonly script: ScriptName;
-  readonly from: string;
-  readonly to: string;
 }
 
 interface Mutant {
@@ -144,7 +137,7 @@ async function differences(
   const harness = await Harness.create(redis, {
     counters,
     horizonMs: 1_000,
-    mutate: (name, source) => (typeof change === "object" && name === change.script ? mutate(source, change) : source),
+    mutate: changing(typeof change === "object" ? change : undefined),
   });
   if (typeof change === "function") changeSightings = change;
   try {
@@ -153,11 +146,6 @@ async function differences(
     changeSightings = undefined;
     harness.close();
   }
-}
-
-function mutate(source: string, { from, to }: Omit<ScriptChange, "script">): string {
-  if (!source.includes(from)) throw new Error(`the script has no "${from}"`);
-  return source.replace(from, () => to);
 }
 
 describe.each(MUTANTS)("without $removes", (mutant) => {
@@ -202,8 +190,7 @@ describe("a frozen owner wakes, and applies a copy between another's look at the
   async function countOfBoth(mutation?: string): Promise<number | string> {
     const harness = await Harness.create(redis, {
       counters: COUNTERS,
-      mutate: (name, source) =>
-        name === "apply" && mutation !== undefined ? mutate(source, { from: CHECK, to: mutation }) : source,
+      mutate: changing(mutation === undefined ? undefined : { script: "apply", from: CHECK, to: mutation }),
     });
     try {
       const partition = harness.partitions[0] as Harness["partitions"][number];

@@ -24,6 +24,22 @@ const noDatabase: Database = {
 
 const SECRET = "secret of the tests";
 
+/** A text of one script that is replaced by another. */
+export interface ScriptChange {
+  readonly script: ScriptName;
+  readonly from: string;
+  readonly to: string;
+}
+
+/** For `mutate`: makes the change, if there is one. Throws when the script has no such text. */
+export function changing(change: ScriptChange | undefined): (name: ScriptName, source: string) => string {
+  return (name, source) => {
+    if (name !== change?.script) return source;
+    if (!source.includes(change.from)) throw new Error(`the script has no "${change.from}"`);
+    return source.replace(change.from, () => change.to);
+  };
+}
+
 export interface HarnessOptions {
   readonly partitions?: number;
   readonly counters: readonly CounterInput[];
