@@ -22,6 +22,8 @@ Replies     {"lost"}                       the caller no longer owns the partiti
             {"stale", version}             the batch was planned under older definitions
             {"moved"}                      something was applied since it was planned; look and plan again
             {"ledger"}                     a bucket is closed that the batch took for open; plan again with its events
+            {"fold"}                       a bucket is to be written to windows that the batch leaves to their fold, or not
+                                           to windows that it writes; read the fold marks and plan again
             {"skip", entry ids …}          were applied already; plan again without them
             {"ok", applied, duplicates, late, dead, skipped entries, {entries applied by now, fingerprints found …}}
 --]]
@@ -91,6 +93,35 @@ for _, bucket in ipairs(buckets) do
     and bucket.last <= counter.closed
   if bucket.late and not bucket.ledger then return { 'ledger' } end
 end
+
+-- Windows that are folded are written only to buckets that begin before `direct`. Where that begins matters to nobody:
+-- earlier buckets are whole in their cells, later ones are read from the next finer window until they are folded.
+local function directOf(counter, fold)
+  local mark = call('HGET', COLD, fold.field)
+  if mark then return tonumber(string.match(mark, '%d+$')) end
+  local clock = math.max(counter.clock or 0, counter.reached.clock)
+  local start = clock - clock % fold.ms
+  call('HSET', COLD, fold.field, int(start) .. ' ' .. int(start))
+  return start
+end
+
+local isOutdated = false
+for _, counter in ipairs(counters) do
+  counter.direct = {}
+  if not counter.idle then
+    for f, fold in ipairs(counter.folds) do counter.direct[f] = directOf(counter, fold) end
+  end
+end
+for _, bucket in ipairs(buckets) do
+  local counter = counters[bucket.counter]
+  if not bucket.late and not bucket.corrected and not counter.idle then
+    for f, fold in ipairs(counter.folds) do
+      local isLeft = tonumber(bucket.starts[fold.window]) >= counter.direct[f]
+      if isLeft ~= bucket.left[f] then isOutdated = true end
+    end
+  end
+end
+if isOutdated then return { 'fold' } end
 
 ---------------------------------------------------------------------------------------------------- fence
 -- A group that was deleted has nothing pending; made anew, it delivers its entries again.
@@ -179,23 +210,31 @@ local function addTo(hash, sketch, field, count, units, micros, members)
   return reply
 end
 
--- The windows of a bucket: what their indexes and boards get. The board of a bucket holds its BOARD_SIZE largest counts;
--- `floor` is what a key must exceed to join.
-local indexes, boards = {}, {}
+-- The windows in which a bucket is written: what their indexes and boards get. The board of a bucket holds its
+-- BOARD_SIZE largest counts; `floor` is what a key must exceed to join.
+local lists, boards = {}, {}
 local function windowsOf(bucket)
-  local windows, count = {}, #bucket.fields
-  for w = 1, count do
-    local index, board = bucket.indexes + w - 1, bucket.boards and bucket.boards + w - 1
-    if not indexes[index] then indexes[index] = { sorted = w == count, args = {} } end
+  local windows = {}
+  for w = 1, #bucket.fields do
+    local list, board = w <= bucket.listed and bucket.lists + w - 1, bucket.boards and bucket.boards + w - 1
+    if list and not lists[list] then lists[list] = {} end
     if board and not boards[board] then
       boards[board] = { floor = 0, args = {} }
       if call('ZCARD', KEYS[board]) >= batch.boardSize then
         boards[board].floor = tonumber(call('ZRANGE', KEYS[board], 0, 0, 'WITHSCORES')[2])
       end
     end
-    windows[w] = { field = bucket.fields[w], index = indexes[index], board = board and boards[board] }
+    windows[w] = { field = bucket.fields[w], list = list and lists[list], board = board and boards[board] }
   end
   return windows
+end
+
+-- The widest window's index has every key of the finest as soon as that has it, so that nobody waits for a fold.
+local sorted = {}
+local function sortedOf(bucket)
+  local at = bucket.sorted
+  if not sorted[at] then sorted[at] = {} end
+  return sorted[at]
 end
 
 -- What is written beside closed buckets, for cold storage to add to them: see CorrectionRow in commands/corrections.ts.
@@ -212,12 +251,12 @@ for _, bucket in ipairs(buckets) do
     local windows, count, units, micros, members = #bucket.fields, bucket.count, bucket.units, bucket.micros, bucket.members
     for w = 0, windows - 1 do
       local at = bucket.total + w
-      if addTo(at, at + windows, bucket.fields[w + 1], count, units, micros, members) == count then
-        call('ZADD', KEYS[bucket.startsAt + w], bucket.starts[w + 1], bucket.starts[w + 1])
+      if addTo(at, at + windows, bucket.fields[w + 1], count, units, micros, members) == count and w == 0 then
+        for s, start in ipairs(bucket.starts) do call('ZADD', KEYS[bucket.startsAt + s - 1], start, start) end
       end
     end
     if bucket.corrected then correct(bucket, 't', count, units, micros, members) end
-    if bucket.indexes > 0 then bucket.windows = windowsOf(bucket) end
+    if bucket.sorted > 0 then bucket.windows, bucket.sortedArgs = windowsOf(bucket), sortedOf(bucket) end
   end
 end
 for c = 1, #cells do
@@ -230,11 +269,14 @@ for c = 1, #cells do
       local window, at = windows[w], first + w - 1
       local reply = addTo(at, at + width, window.field, count, units, micros, members)
       if key then
-        local index, board = window.index, window.board
+        local list, board = window.list, window.board
         if reply == count then
-          local args = index.args
-          if index.sorted then args[#args + 1] = 0 end
-          args[#args + 1] = key
+          if list then list[#list + 1] = key end
+          if w == 1 then
+            local args = bucket.sortedArgs
+            local n = #args
+            args[n + 1], args[n + 2] = 0, key
+          end
         end
         if board and reply > board.floor then
           local args = board.args
@@ -250,7 +292,8 @@ if #corrections > 0 then
   local number = call('HINCRBY', COLD, 'correction', 1)
   call('XADD', CORRECTIONS, '*', 'number', number, 'rows', cmsgpack.pack(corrections))
 end
-for at, list in pairs(indexes) do callMany(list.args, list.sorted and 'ZADD' or 'RPUSH', KEYS[at]) end
+for at, list in pairs(lists) do callMany(list, 'RPUSH', KEYS[at]) end
+for at, args in pairs(sorted) do callMany(args, 'ZADD', KEYS[at]) end
 for at, board in pairs(boards) do
   if #board.args > 0 then
     -- GT: two finest buckets of one wider bucket each rank a key, and the later, larger count must stay.

@@ -213,6 +213,11 @@ export class Metrics {
     labelNames: ["ledger"] as const,
     ...this.#to,
   });
+  readonly bucketsFolded = new Counter({
+    name: "tallymark_buckets_folded_total",
+    help: "Buckets that were made up of those of the next finer window",
+    ...this.#to,
+  });
   readonly bucketsForgotten = new Counter({
     name: "tallymark_buckets_forgotten_total",
     help: "Buckets that have left Redis for cold storage",

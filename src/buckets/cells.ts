@@ -27,7 +27,7 @@ const WHOLE_SHARE = 1 / 4;
 export const emptyCell = (): Cell => ({ count: 0n, micro: 0n });
 
 /** The cells of a range that lie in one hash of each owner. */
-interface Chunk {
+export interface Chunk {
   readonly keys: WindowKeys;
   readonly number: number;
   /** Start of the first bucket, ms. */
@@ -36,23 +36,36 @@ interface Chunk {
   readonly fields: string[];
 }
 
-/** Adds the cells of the parts, which are of one window, to `cells`, whose first bucket begins at `from`. */
+/** Consecutive buckets of one width. */
+export interface Row {
+  /** Start of the first, ms. */
+  readonly from: number;
+  /** Width of each, ms. */
+  readonly ms: number;
+  readonly length: number;
+}
+
+/** Which bucket of the row holds one that begins at `start`. */
+export const placeIn = ({ from, ms }: Row, start: number): number => Math.floor((start - from) / ms);
+
+/** Adds the cells of the parts to the `cells` of a row of buckets around them. */
 export async function readSeries(
   client: RedisClient,
   counter: Counter,
   parts: readonly Part[],
   owner: CellOwner,
-  from: number,
+  row: Row,
   cells: readonly Cell[],
 ): Promise<void> {
   await Promise.all(
     parts.map(async (part) => {
-      const chunks = part.ranges.flatMap((range) => chunksOf(part, counter, range));
+      const chunks = chunksOfPart(part, counter);
       const reads = chunks.map(({ keys, number, fields }): Command => ["hmget", keys.cells(number, owner), ...fields]);
       const replies = await readPart(client, counter, part, reads);
       for (const [i, { start, window }] of chunks.entries()) {
-        const first = (start - from) / window.ms;
-        for (const [offset, cell] of cellsOf(replies[i], counter)) add(cells[first + offset] as Cell, cell);
+        for (const [offset, cell] of cellsOf(replies[i], counter)) {
+          add(cells[placeIn(row, start + offset * window.ms)] as Cell, cell);
+        }
       }
     }),
   );
@@ -91,7 +104,7 @@ async function addPart(
       const some = owners.slice(from, from + ownersAtOnce);
       const hashes = some.flatMap((owner) => chunks.map(({ keys, number }) => keys.cells(number, owner)));
       const answer = await sumHashes(client, scripts, { cold, marks, cells, width, hashes });
-      checkHolding(part, answer.marks);
+      checkHolding(counter, part, answer.marks);
       for (let i = 0; i < some.length; i++) add(sums[from + i] as Cell, cellOf(answer.sums, i * width, counter));
     }
   }
@@ -121,7 +134,7 @@ function portionsOf(chunks: readonly Chunk[]): Portion[] {
 /** The part's chunks, each once: the head and the tail of a plan are often in the same. */
 function mergedChunks(part: Part, counter: Counter): Chunk[] {
   const merged = new Map<string, Chunk>();
-  for (const chunk of part.ranges.flatMap((range) => chunksOf(part, counter, range))) {
+  for (const chunk of chunksOfPart(part, counter)) {
     const name = `${chunk.window.ms} ${chunk.number}`;
     const known = merged.get(name);
     if (known) known.fields.push(...chunk.fields);
@@ -130,9 +143,12 @@ function mergedChunks(part: Part, counter: Counter): Chunk[] {
   return [...merged.values()];
 }
 
-function chunksOf(part: Part, counter: Counter, range: Range): Chunk[] {
-  const { window, from, to } = range;
-  const keys = windowKeys(part, counter, range);
+function chunksOfPart(part: Part, counter: Counter): Chunk[] {
+  return part.ranges.flatMap((range) => chunksOf(windowKeys(part, counter, range), counter, range));
+}
+
+/** The hashes in which the cells of a range lie. */
+export function chunksOf(keys: WindowKeys, counter: Counter, { window, from, to }: Range): Chunk[] {
   const chunks: Chunk[] = [];
   for (let start = from; start < to; ) {
     const chunk: Chunk = { keys, number: keys.chunk(start), start, window, fields: [] };

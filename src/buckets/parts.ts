@@ -1,10 +1,10 @@
 import type { Counter } from "../core/counter.ts";
 import type { Range } from "../core/window.ts";
 import type { RedisClient } from "../redis/client.ts";
-import { type Marks, parseMarks } from "../redis/commands/marks.ts";
+import type { Marks } from "../redis/commands/marks.ts";
 import type { Layer, PartitionKeys, WindowKeys } from "../redis/keys.ts";
 import { type Command, pipelined } from "./pipeline.ts";
-import { type Holding, holdingFields } from "./state.ts";
+import { type Holding, holdingFields, parseHolding } from "./state.ts";
 
 /** What one layer of one partition holds in Redis of some ranges. */
 export interface Part {
@@ -62,12 +62,13 @@ export async function readParts(
   const looks = parts.map(({ partition }): Command => ["hmget", partition.cold, ...holdingFields(counter)]);
   const replies = await pipelined(client, [...commands, ...looks]);
   for (const [i, reply] of replies.splice(commands.length).entries()) {
-    checkHolding(parts[i] as Part, reply as (string | null)[]);
+    checkHolding(counter, parts[i] as Part, reply as (string | null)[]);
   }
   return replies;
 }
 
 /** Throws BucketsMoved unless the part's marks, read behind its buckets as `holdingFields`, stand where they stood. */
-export function checkHolding({ holding }: Part, [, ...marks]: readonly (string | null)[]): void {
-  if (marks.some((text, w) => parseMarks(text).hot !== holding.marks[w]?.hot)) throw new BucketsMoved();
+export function checkHolding(counter: Counter, { holding }: Part, fields: readonly (string | null)[]): void {
+  const { marks } = parseHolding(holding.partition, counter, fields);
+  if (marks.some(({ hot }, w) => hot !== holding.marks[w]?.hot)) throw new BucketsMoved();
 }

@@ -3,6 +3,7 @@ import type { Counter } from "../core/counter.ts";
 import type { Range } from "../core/window.ts";
 import type { RedisClient } from "../redis/client.ts";
 import type { CellOwner, PartitionKeys } from "../redis/keys.ts";
+import { placeIn, type Row } from "./cells.ts";
 import { type Part, readPart, readParts, windowKeys } from "./parts.ts";
 import { type Command, pipelined } from "./pipeline.ts";
 
@@ -44,24 +45,21 @@ export class Sketches {
     return count ?? 0;
   }
 
-  /** Distinct members of every bucket of a range, oldest first; `bytesAt` gives further sketches of a bucket. */
+  /** Distinct members of every bucket of a row, which the parts make up; `bytesAt` gives further sketches of a bucket. */
   async countSeries(
     counter: Counter,
     owner: CellOwner,
     parts: readonly Part[],
-    range: Range,
+    row: Row,
     bytesAt: (start: number) => readonly Buffer[],
   ): Promise<number[]> {
     const counts: number[] = [];
-    const step = UNIONS_AT_ONCE * range.window.ms;
-    for (let from = range.from; from < range.to; from += step) {
-      const to = Math.min(range.to, from + step);
-      const byPart = parts.map((part) => namesByStart(part, counter, owner, from, to));
-      const unions: Union[] = [];
-      for (let start = from; start < to; start += range.window.ms) {
-        const names = byPart.map((part) => [part.get(start)].filter((name) => name !== undefined));
-        unions.push({ names, bytes: bytesAt(start) });
-      }
+    for (let first = 0; first < row.length; first += UNIONS_AT_ONCE) {
+      const [from, length] = [row.from + first * row.ms, Math.min(UNIONS_AT_ONCE, row.length - first)];
+      const byPart = parts.map((part) => namesByPlace(part, counter, owner, { ...row, from, length }));
+      const unions = Array.from({ length }, (_, i): Union => {
+        return { names: byPart.map((places) => places[i] as string[]), bytes: bytesAt(from + i * row.ms) };
+      });
       counts.push(...(await this.#countEach(counter, parts, unions)));
     }
     return counts;
@@ -174,14 +172,14 @@ function sketchNames(part: Part, counter: Counter, owner: CellOwner, range: Rang
   return names;
 }
 
-/** Names of the sketches of a part's buckets that begin in `[from, to)`, by start. */
-function namesByStart(part: Part, counter: Counter, owner: CellOwner, from: number, to: number): Map<number, string> {
-  const names = new Map<number, string>();
+/** Names of the sketches of a part's buckets, for each bucket of a row around them. */
+function namesByPlace(part: Part, counter: Counter, owner: CellOwner, row: Row): string[][] {
+  const names = Array.from({ length: row.length }, (): string[] => []);
   for (const range of part.ranges) {
     const keys = windowKeys(part, counter, range);
-    const end = Math.min(range.to, to);
-    for (let start = Math.max(range.from, from); start < end; start += range.window.ms) {
-      names.set(start, keys.sketch(start, owner));
+    const end = Math.min(range.to, row.from + row.length * row.ms);
+    for (let start = Math.max(range.from, row.from); start < end; start += range.window.ms) {
+      names[placeIn(row, start)]?.push(keys.sketch(start, owner));
     }
   }
   return names;

@@ -1,8 +1,9 @@
 import type { Counter } from "../core/counter.ts";
 import type { RedisClient } from "../redis/client.ts";
 import { parseClock } from "../redis/commands/apply.ts";
+import { parseFoldMark } from "../redis/commands/fold.ts";
 import { type Marks, parseMarks } from "../redis/commands/marks.ts";
-import { correctedField, marksField, type PartitionKeys } from "../redis/keys.ts";
+import { correctedField, foldField, marksField, type PartitionKeys } from "../redis/keys.ts";
 import { pipelinedEach } from "./pipeline.ts";
 
 /** Event time of one counter over all partitions, milliseconds. */
@@ -22,6 +23,8 @@ export interface Holding {
   readonly partition: PartitionKeys;
   /** One for each of the counter's windows, finest first. */
   readonly marks: readonly Marks[];
+  /** For each of the windows, the end of what its cells hold wholly, ms; what is later is read from the next finer one. */
+  readonly folded: readonly number[];
   /** Whether there is a corrected layer. */
   readonly corrected: boolean;
 }
@@ -43,15 +46,32 @@ export async function readCounterState(
     ["hmget", partition.cold, ...holdingFields(counter)],
   ]);
   const looks = replies as [string | null, (string | null)[]][];
-  const holdings = looks.map(([, [corrected, ...marks]], p) => {
-    return { partition: partitions[p] as PartitionKeys, marks: marks.map(parseMarks), corrected: corrected !== null };
-  });
+  const holdings = looks.map(([, fields], p) => parseHolding(partitions[p] as PartitionKeys, counter, fields));
   return { time: mergeClocks(looks.map(([clock]) => clock)), holdings };
 }
 
-/** Fields of `PartitionKeys.cold` that make up a holding: whether it is corrected, then its marks. */
+/** Fields of `PartitionKeys.cold` that make up a holding. */
 export function holdingFields(counter: Counter): string[] {
-  return [correctedField(counter), ...counter.windows.map((window) => marksField(counter, window))];
+  const { windows } = counter;
+  return [
+    correctedField(counter),
+    ...windows.map((window) => marksField(counter, window)),
+    ...windows.map((window) => foldField(counter, window)),
+  ];
+}
+
+/** A holding from the values of `holdingFields`. */
+export function parseHolding(
+  partition: PartitionKeys,
+  { windows }: Counter,
+  [corrected, ...texts]: readonly (string | null)[],
+): Holding {
+  return {
+    partition,
+    marks: windows.map((_, w) => parseMarks(texts[w] ?? null)),
+    folded: windows.map((_, w) => parseFoldMark(texts[windows.length + w]).folded),
+    corrected: corrected !== null,
+  };
 }
 
 function mergeClocks(texts: readonly (string | null)[]): CounterTime | null {
@@ -65,6 +85,11 @@ function mergeClocks(texts: readonly (string | null)[]): CounterTime | null {
     oldest: Math.min(...known.map(({ oldest }) => oldest)),
     newest: Math.max(...known.map(({ newest }) => newest)),
   };
+}
+
+/** For each window, the end of what its cells hold wholly in every partition, ms. */
+export function foldedTo(counter: Counter, { holdings }: CounterState): number[] {
+  return counter.windows.map((_, w) => Math.min(...holdings.map(({ folded }) => folded[w] as number)));
 }
 
 /** For each window, the end of what has left cold storage in any partition, ms; a finer window never holds more. */

@@ -29,8 +29,8 @@ export interface ExportDependencies {
 
 /**
  * Writes the closed buckets of a counter in one partition to cold storage, oldest first, and moves the mark behind what
- * is committed. Closed buckets never change, and rows that are there already stay: it may run any number of times, be
- * killed anywhere, and run beside itself. Answers how many rows were written.
+ * is committed. Closed buckets never change once they are folded, and rows that are there already stay: it may run any
+ * number of times, be killed anywhere, and run beside itself. Answers how many rows were written.
  */
 export async function exportClosed(
   deps: ExportDependencies,
@@ -43,7 +43,7 @@ export async function exportClosed(
   let rows = 0;
   for (const [w, window] of counter.windows.entries()) {
     const from = holding.marks[w]?.exported ?? 0;
-    const to = bucketStart(Math.max(0, time.closed), window.ms);
+    const to = bucketStart(Math.max(0, Math.min(time.closed, holding.folded[w] as number)), window.ms);
     if (from < to) rows += await exportWindow(deps, holding, counter, window, from, to);
   }
   return rows;

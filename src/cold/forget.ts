@@ -36,10 +36,13 @@ export async function forgetExported(
   const { time, holdings } = await readCounterState(deps.client, [partition], counter);
   if (!time) return 0;
   let deleted = 0;
-  for (const window of counter.windows) {
-    const { exported, hot } = marksOf(counter, holdings[0] as Holding, { window });
+  const [holding] = holdings as [Holding];
+  for (const [w, window] of counter.windows.entries()) {
+    const { exported, hot } = marksOf(counter, holding, { window });
     const keepMs = parseDuration(counter.definition.keep[window.label] as string) as number;
-    const to = Math.min(exported, bucketStart(Math.max(0, time.watermark - keepMs), window.ms));
+    // The next wider window is still to be made of what it has not folded.
+    const needed = holding.folded[w + 1] ?? Number.POSITIVE_INFINITY;
+    const to = Math.min(exported, needed, bucketStart(Math.max(0, time.watermark - keepMs), window.ms));
     const hasMoved =
       to > hot && (await advanceMark(deps.client, deps.scripts, partition, [counter, window], "hot", to));
     deleted += await deleteBuckets(deps, partition, counter, window, hasMoved ? to : hot);

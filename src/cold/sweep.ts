@@ -2,7 +2,7 @@ import { holdingFields } from "../buckets/state.ts";
 import { type Counter, compileCounter } from "../core/counter.ts";
 import { forgetDeleted, raiseVersion, readDefinitions, readDeleted } from "../redis/commands/definitions.ts";
 import { forgetSeam } from "../redis/commands/stage.ts";
-import { admissionKey, admissionsKey, type PartitionKeys } from "../redis/keys.ts";
+import { admissionKey, admissionsKey, foldField, type PartitionKeys } from "../redis/keys.ts";
 import type { LedgerArchive } from "./archive.ts";
 import type { CompactDependencies } from "./compact.ts";
 import { deleteBuckets } from "./forget.ts";
@@ -35,6 +35,9 @@ export async function sweepDeleted(deps: SweepDependencies): Promise<number> {
 
 async function sweepPartition(deps: CompactDependencies, partition: PartitionKeys, counter: Counter): Promise<void> {
   const { client } = deps;
+  // First of all, so that a fold under way writes nothing behind the deleting.
+  const folds = counter.windows.map((window) => foldField(counter, window));
+  await client.hdel(partition.cold, ...folds);
   for (const window of counter.windows) {
     await deleteBuckets(deps, partition, counter, window, Number.MAX_SAFE_INTEGER);
   }

@@ -3,7 +3,7 @@ import { formatDuration, parseDuration } from "./duration.ts";
 import type { Event } from "./event.ts";
 import { type FieldPath, parseFieldPath, readField, scalarText } from "./fields.ts";
 import { encodeKey } from "./key.ts";
-import { BY_FIELDS_MAX, SUM_VALUE_MAX, WINDOWS_MAX } from "./limits.ts";
+import { BY_FIELDS_MAX, FOLD_RATIO_MAX, SUM_VALUE_MAX, WINDOWS_MAX } from "./limits.ts";
 import type { Window } from "./window.ts";
 
 const Scalar = Type.Union([Type.String(), Type.Number(), Type.Boolean()]);
@@ -59,6 +59,12 @@ export interface Counter {
 
 export const finestOf = (counter: Counter): Window => counter.windows[0] as Window;
 export const widestOf = (counter: Counter): Window => counter.windows.at(-1) as Window;
+
+/** Whether a window's buckets are folded from those of the next finer one, rather than written with every event. */
+export function isFolded({ windows }: Counter, window: Window): boolean {
+  const finer = windows[windows.indexOf(window) - 1];
+  return finer !== undefined && window.ms / finer.ms <= FOLD_RATIO_MAX;
+}
 
 /** The counter that exists when nothing was ever configured. */
 export const DEFAULT_COUNTER: CounterInput = {

@@ -44,6 +44,12 @@ export const LEDGER_HOT = 1_000;
 /** It takes them once there are so many: hundreds at a time, and none where few events are late. */
 export const LEDGER_FULL = 1_500;
 
+/**
+ * Buckets of the next finer window that make up one of a window that is folded; where there are more, lookups would read
+ * too much until it is, and the window is written with every event instead.
+ */
+export const FOLD_RATIO_MAX = 128;
+
 /** Buckets in one `series` answer. */
 export const SERIES_BUCKETS_MAX = 10_000;
 /** Buckets that one lookup may read from one partition. */

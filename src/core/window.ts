@@ -29,15 +29,22 @@ export interface Range {
  * next, taking the widest that fits in the middle and narrower ones towards both ends is the fewest.
  *
  * @param windows finest first; `from` and `to` are aligned to the finest
+ * @param ends for each window, up to where its buckets may be taken, ms; absent: everywhere
  */
-export function coverSpan(windows: readonly Window[], from: number, to: number): Range[] {
+export function coverSpan(
+  windows: readonly Window[],
+  from: number,
+  to: number,
+  ends: readonly number[] = windows.map(() => Number.POSITIVE_INFINITY),
+): Range[] {
   if (from >= to) return [];
-  const window = windows[windows.length - 1] as Window;
-  const finer = windows.slice(0, -1);
+  const widest = windows.length - 1;
+  const window = windows[widest] as Window;
+  const cover = (start: number, end: number) => coverSpan(windows.slice(0, widest), start, end, ends.slice(0, widest));
   const start = bucketCeil(from, window.ms);
-  const end = bucketStart(to, window.ms);
-  if (start >= end) return coverSpan(finer, from, to);
-  return [...coverSpan(finer, from, start), { window, from: start, to: end }, ...coverSpan(finer, end, to)];
+  const end = bucketStart(Math.min(to, ends[widest] as number), window.ms);
+  if (start >= end) return cover(from, to);
+  return [...cover(from, start), { window, from: start, to: end }, ...cover(end, to)];
 }
 
 /** How many buckets the ranges hold. */

@@ -1,3 +1,4 @@
+import { foldPassed } from "../buckets/fold.ts";
 import type { LedgerArchive } from "../cold/archive.ts";
 import { compact } from "../cold/compact.ts";
 import { type CorrectionDependencies, exportCorrections } from "../cold/corrections.ts";
@@ -9,8 +10,9 @@ import { LEDGER_FULL, LEDGER_HOT } from "../core/limits.ts";
 import { bucketStart } from "../core/window.ts";
 import type { Metrics } from "../metrics.ts";
 import { parseClock } from "../redis/commands/apply.ts";
+import { parseFoldMark } from "../redis/commands/fold.ts";
 import { parseMarks } from "../redis/commands/marks.ts";
-import { LEDGERS, marksField, type PartitionKeys } from "../redis/keys.ts";
+import { foldField, LEDGERS, marksField, type PartitionKeys } from "../redis/keys.ts";
 
 export interface WorkDependencies extends CorrectionDependencies {
   readonly partitions: readonly PartitionKeys[];
@@ -41,7 +43,7 @@ export class Work {
     this.#deps = deps;
   }
 
-  /** Partitions with something to export. Also measures what the look has shown of the whole deployment. */
+  /** Partitions with something to fold or export. Also measures what the look has shown of the whole deployment. */
   async findDue(): Promise<number[]> {
     const looks: Look[] = [];
     for (const keys of this.#deps.partitions) looks.push(await this.#look(keys));
@@ -69,11 +71,12 @@ export class Work {
     }
   }
 
-  /** Everything closed, every correction, and what its ledgers have too much of, of one partition. */
+  /** Folds what the clocks have passed, then exports everything closed, every correction, and what the ledgers have too much of. */
   async exportPartition(partition: number): Promise<void> {
     const keys = this.#deps.partitions[partition];
     if (!keys) return;
     const { archive, metrics } = this.#deps;
+    for (const counter of this.#folding) metrics.bucketsFolded.inc(await foldPassed(this.#deps, keys, counter));
     metrics.exportedRows.inc(await exportCorrections(this.#deps, keys));
     for (const counter of this.#counters) metrics.exportedRows.inc(await exportClosed(this.#deps, keys, counter));
     for (const ledger of LEDGERS) {
@@ -103,6 +106,12 @@ export class Work {
     return this.#deps.registry.current.counters;
   }
 
+  /** Generations that are being rebuilt are folded as well. */
+  get #folding(): readonly Counter[] {
+    const { counters, staged } = this.#deps.registry.current;
+    return [...counters, ...staged];
+  }
+
   async #look(keys: PartitionKeys): Promise<Look> {
     const { client } = this.#deps;
     const [clocks, cold, corrections, ...ledgers] = await Promise.all([
@@ -123,8 +132,15 @@ export class Work {
         behind = Math.max(behind, closed - since);
       }
     }
+    const isFoldDue = this.#folding.some((counter) => {
+      const text = clocks[String(counter.generation)];
+      const clock = text === undefined ? 0 : parseClock(text).clock;
+      return counter.windows.some(
+        (window) => clock >= parseFoldMark(cold[foldField(counter, window)]).folded + window.ms,
+      );
+    });
     const isFull = ledgers.some((entries) => entries >= LEDGER_FULL);
     const { partition } = keys;
-    return { partition, isDue: behind > 0 || corrections > 0 || isFull, behind, clocks, ledgers };
+    return { partition, isDue: behind > 0 || corrections > 0 || isFull || isFoldDue, behind, clocks, ledgers };
   }
 }

@@ -5,6 +5,7 @@ import { Definitions } from "../counters/definitions.ts";
 import type { CounterRegistry } from "../counters/registry.ts";
 import type { RedisClient } from "../redis/client.ts";
 import { type ApplyOutcome, applyBatch, type Batch } from "../redis/commands/apply.ts";
+import { FoldMarks } from "../redis/commands/fold.ts";
 import { isUnavailable } from "../redis/failures.ts";
 import { type PartitionKeys, rebuiltField } from "../redis/keys.ts";
 import type { Scripts } from "../redis/scripts.ts";
@@ -35,6 +36,7 @@ export class LakeCounting {
   readonly #definitions: Definitions;
   readonly #admission: Admission;
   readonly #numbers = new Map<PartitionKeys, number>();
+  readonly #folds: ReadonlyMap<PartitionKeys, FoldMarks>;
   events = 0;
 
   constructor(deps: LakeCountingDependencies) {
@@ -42,6 +44,7 @@ export class LakeCounting {
     const { definition, generation } = deps.staged;
     this.#definitions = new Definitions({ version: 0, counters: [], staged: [{ definition, generation }] });
     this.#admission = new Admission(deps.client, deps.scripts);
+    this.#folds = new Map(deps.partitions.map((partition) => [partition, new FoldMarks(deps.client, partition)]));
   }
 
   /** As many rows as one script may count. Throws when the generation is not staged any more. */
@@ -67,6 +70,7 @@ export class LakeCounting {
       });
       if (outcome?.kind === "ok") break;
       if (outcome?.kind === "stale") await this.#deps.registry.refresh();
+      else if (outcome?.kind === "fold") await this.#folds.get(keys)?.load();
       else if (outcome === null) await delay(RETRY_MS);
       else throw new Error("the counter was changed or deleted while it was rebuilt");
     }
@@ -84,6 +88,7 @@ export class LakeCounting {
       skipped: new Set(),
       admitted: (hit) => this.#admission.admitted(hit),
       closedTo: () => Number.NEGATIVE_INFINITY,
+      directTo: (counter, window) => this.#folds.get(keys)?.directTo(counter, window) ?? Number.POSITIVE_INFINITY,
     });
     const batch: Batch = { ...plan.batch, rebuild: { field: rebuiltField(staged.generation), number } };
     return applyBatch(client, scripts, keys, "", { ...plan, batch }, []);

@@ -1,11 +1,11 @@
-import { type Cell, emptyCell, readSeries, readSums } from "../buckets/cells.ts";
+import { type Cell, emptyCell, placeIn, type Row, readSeries, readSums } from "../buckets/cells.ts";
 import { hotParts, marksOf } from "../buckets/parts.ts";
 import { Sketches } from "../buckets/sketches.ts";
 import { type CounterState, type Holding, readCounterState } from "../buckets/state.ts";
 import type { Database } from "../cold/database.ts";
 import { type ColdSpan, seriesCold, sketchesCold, sumCold } from "../cold/reader.ts";
 import type { Counter } from "../core/counter.ts";
-import type { Range } from "../core/window.ts";
+import { bucketStart, type Range } from "../core/window.ts";
 import type { RedisClient } from "../redis/client.ts";
 import { type CellOwner, ownerBytes, type PartitionKeys } from "../redis/keys.ts";
 import type { Scripts } from "../redis/scripts.ts";
@@ -70,17 +70,16 @@ export class Everywhere {
     });
   }
 
-  /** The cell of every bucket of a range, oldest first. */
-  async series(view: View, owner: CellOwner, range: Range): Promise<Cell[]> {
+  /** The cell of every bucket of a row, which the ranges make up. */
+  async series(view: View, owner: CellOwner, row: Row, ranges: readonly Range[]): Promise<Cell[]> {
     const { counter, holdings, signal } = view;
-    const cells = Array.from({ length: (range.to - range.from) / range.window.ms }, emptyCell);
-    const parts = hotParts(counter, holdings, [range]);
-    await readSeries(this.deps.client, counter, parts, owner, range.from, cells);
-    const spans = coldSpans(counter, holdings, [range]);
+    const cells = Array.from({ length: row.length }, emptyCell);
+    await readSeries(this.deps.client, counter, hotParts(counter, holdings, ranges), owner, row, cells);
+    const spans = coldSpans(counter, holdings, ranges);
     if (spans.length === 0) return cells;
     const rows = await seriesCold(this.deps.cold, counter.generation, ownerBytes(owner), spans, signal);
     for (const { start, count, micro } of rows) {
-      const cell = cells[(start - range.from) / range.window.ms] as Cell;
+      const cell = cells[placeIn(row, start)] as Cell;
       cell.count += count;
       cell.micro += micro;
     }
@@ -95,15 +94,16 @@ export class Everywhere {
     return this.#sketches.countUnion(counter, owner, hotParts(counter, holdings, ranges), bytes);
   }
 
-  /** Estimate of the distinct members of every bucket of a range, oldest first. */
-  async distinctSeries(view: View, owner: CellOwner, range: Range): Promise<number[]> {
+  /** Estimate of the distinct members of every bucket of a row, which the ranges make up. */
+  async distinctSeries(view: View, owner: CellOwner, row: Row, ranges: readonly Range[]): Promise<number[]> {
     const { counter, holdings } = view;
     const byStart = new Map<number, Buffer[]>();
-    for (const { start, sketch } of await this.#coldSketches(view, owner, [range])) {
-      byStart.set(start, [...(byStart.get(start) ?? []), sketch]);
+    for (const { start, sketch } of await this.#coldSketches(view, owner, ranges)) {
+      const around = bucketStart(start, row.ms);
+      byStart.set(around, [...(byStart.get(around) ?? []), sketch]);
     }
-    const parts = hotParts(counter, holdings, [range]);
-    return this.#sketches.countSeries(counter, owner, parts, range, (start) => byStart.get(start) ?? []);
+    const parts = hotParts(counter, holdings, ranges);
+    return this.#sketches.countSeries(counter, owner, parts, row, (start) => byStart.get(start) ?? []);
   }
 
   async #coldSketches({ counter, holdings, signal }: View, owner: CellOwner, ranges: readonly Range[]) {

@@ -1,4 +1,4 @@
-import { type Cell, sumCells } from "../buckets/cells.ts";
+import { type Cell, type Row, sumCells } from "../buckets/cells.ts";
 import { type CounterState, type CounterTime, goneTo } from "../buckets/state.ts";
 import { type Counter, finestOf } from "../core/counter.ts";
 import { showCount, showSum } from "../core/decimal.ts";
@@ -6,12 +6,12 @@ import { decodeKey } from "../core/key.ts";
 import { SERIES_BUCKETS_MAX } from "../core/limits.ts";
 import { Problem } from "../core/problem.ts";
 import { formatTime } from "../core/time.ts";
-import type { Range, Window } from "../core/window.ts";
+import type { Window } from "../core/window.ts";
 import { Everywhere, type EverywhereDependencies } from "./everywhere.ts";
 import { type KeysRequest, pageOfKeys } from "./keys.ts";
 import { type Lookup, lookAt } from "./look.ts";
 import type { SeriesRequest, TopRequest, ValueRequest } from "./request.ts";
-import { planSpan, resolveSpan, type Span, widenSpan } from "./span.ts";
+import { planSeries, planSpan, resolveSpan, type Span, widenSpan } from "./span.ts";
 import { rankKeys } from "./top.ts";
 
 export interface Numbers {
@@ -79,11 +79,12 @@ export class Lookups {
     return this.#look(counter, signal, async (state, view) => {
       const span = resolveSpan(request, window, state, this.#deps.now());
       checkSeries(counter, span, window, state);
-      const range: Range = { window, ...span };
+      const row: Row = { from: span.from, ms: window.ms, length: (span.to - span.from) / window.ms };
+      const rowRanges = planSeries(counter, span, window, state);
       const ranges = planSpan(counter, span, state);
       const [cells, uniques, unique] = await Promise.all([
-        this.#everywhere.series(view, subject.owner, range),
-        counter.unique ? this.#everywhere.distinctSeries(view, subject.owner, range) : [],
+        this.#everywhere.series(view, subject.owner, row, rowRanges),
+        counter.unique ? this.#everywhere.distinctSeries(view, subject.owner, row, rowRanges) : [],
         counter.unique ? this.#everywhere.distinct(view, subject.owner, ranges) : undefined,
       ]);
       const buckets = cells.map((cell, i) => {
@@ -93,7 +94,7 @@ export class Lookups {
       });
       const total = numbers(counter, sumCells(cells), unique);
       const answer = { ...head(counter, span, state), ...subject.shown, ...total, window: window.label, buckets };
-      return [answer, [range, ...ranges]];
+      return [answer, [...rowRanges, ...ranges]];
     });
   }
 

@@ -1,4 +1,4 @@
-import { type CounterState, goneTo } from "../buckets/state.ts";
+import { type CounterState, foldedTo, goneTo } from "../buckets/state.ts";
 import { type Counter, widestOf } from "../core/counter.ts";
 import { parseDuration } from "../core/duration.ts";
 import { PLAN_BUCKETS_MAX } from "../core/limits.ts";
@@ -68,24 +68,49 @@ export function widenSpan(counter: Counter, { from, to }: Span, state: CounterSt
  * widest window are cut off: they are empty, and a span of centuries must not cost more than one of the data.
  */
 export function planSpan(counter: Counter, span: Span, state: CounterState): Range[] {
-  const { time } = state;
-  if (!time) return [];
-  const widest = widestOf(counter);
-  const from = Math.max(span.from, bucketStart(time.oldest, widest.ms));
-  const to = Math.min(span.to, bucketStart(time.newest, widest.ms) + widest.ms);
-  const ranges = coverHeld(counter.windows, goneTo(counter, state), from, to);
-  if (countBuckets(ranges) > PLAN_BUCKETS_MAX) {
-    throw new Problem(
-      "invalid_span",
-      `the span holds more than ${PLAN_BUCKETS_MAX} buckets of ${counter.name}; ask for less`,
-    );
-  }
-  return ranges;
+  const { from, to } = withinData(counter, span, state);
+  return checkPlan(counter, coverHeld(counter.windows, goneTo(counter, state), foldedTo(counter, state), from, to));
 }
 
-/** Where finer windows are no longer held, wider ones make up the span; `gone` of each is aligned to the next wider. */
-function coverHeld(windows: readonly Window[], gone: readonly number[], from: number, to: number): Range[] {
+/** The buckets that make up a row of buckets of `window`: these themselves, and finer ones where they are not folded yet. */
+export function planSeries(counter: Counter, span: Span, window: Window, state: CounterState): Range[] {
+  const { from, to } = withinData(counter, span, state);
+  const w = counter.windows.indexOf(window);
+  const folded = foldedTo(counter, state);
+  const end = Math.max(from, bucketStart(Math.min(to, folded[w] as number), window.ms));
+  const own = from < end ? [{ window, from, to: end }] : [];
+  return checkPlan(counter, [...own, ...coverSpan(counter.windows.slice(0, w), end, to, folded)]);
+}
+
+/** The part of a span in which there can be anything, in whole buckets of the widest window. */
+function withinData(counter: Counter, span: Span, { time }: CounterState): Span {
+  if (!time) return { from: span.from, to: span.from };
+  const { ms } = widestOf(counter);
+  const from = Math.max(span.from, bucketStart(time.oldest, ms));
+  return { from, to: Math.max(from, Math.min(span.to, bucketStart(time.newest, ms) + ms)) };
+}
+
+function checkPlan(counter: Counter, ranges: Range[]): Range[] {
+  if (countBuckets(ranges) <= PLAN_BUCKETS_MAX) return ranges;
+  const detail = `the span holds more than ${PLAN_BUCKETS_MAX} buckets of ${counter.name}; ask for less`;
+  throw new Problem("invalid_span", detail);
+}
+
+/**
+ * Where finer windows are no longer held, wider ones make up the span; `gone` of each is aligned to the next wider. Where
+ * wider ones are not folded yet, finer ones do.
+ */
+function coverHeld(
+  windows: readonly Window[],
+  gone: readonly number[],
+  folded: readonly number[],
+  from: number,
+  to: number,
+): Range[] {
   if (windows.length === 0 || from >= to) return [];
   const start = Math.min(Math.max(from, gone[0] as number), to);
-  return [...coverHeld(windows.slice(1), gone.slice(1), from, start), ...coverSpan(windows, start, to)];
+  return [
+    ...coverHeld(windows.slice(1), gone.slice(1), folded.slice(1), from, start),
+    ...coverSpan(windows, start, to, folded),
+  ];
 }

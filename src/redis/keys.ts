@@ -135,8 +135,8 @@ export class PartitionKeys {
   }
 
   /**
-   * Per window of a counter, how far its buckets were exported, have left Redis, and have left cold storage; per ledger,
-   * how far its archive has come.
+   * Per window of a counter, how far its buckets were folded, were exported, have left Redis, and have left cold storage;
+   * per ledger, how far its archive has come.
    */
   get cold(): string {
     return `${this.#base}:cold`;
@@ -268,6 +268,8 @@ export function admissionsKey(counter: Counter): string {
 /** Field of a window's marks in `PartitionKeys.cold`, and of the flag that a counter has a corrected layer. */
 export const marksField = (counter: Counter, window: Window): string =>
   `${counter.generation.toString(36)}:${(window.ms / 1000).toString(36)}`;
+/** Field of a folded window's fold marks there. */
+export const foldField = (counter: Counter, window: Window): string => `${marksField(counter, window)}:f`;
 export const correctedField = (counter: Counter): string => `${counter.generation.toString(36)}:+`;
 
 /** Fields of a partition's state about a staged generation: where its counting begins, and batches counted from the lake. */

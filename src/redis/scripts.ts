@@ -30,7 +30,9 @@ export type ScriptName =
   | "lake-leave"
   | "stage"
   | "unstage"
-  | "seam";
+  | "seam"
+  | "fold"
+  | "fold-mark";
 
 /** Reads `lua/<name>.lua` of this package. */
 export function readPackagedScript(name: ScriptName): string {

@@ -5,6 +5,7 @@ import type { CounterRegistry } from "../counters/registry.ts";
 import type { Metrics } from "../metrics.ts";
 import type { RedisClient } from "../redis/client.ts";
 import { type ApplyOutcome, applyBatch, parseClock, type Seen } from "../redis/commands/apply.ts";
+import { FoldMarks } from "../redis/commands/fold.ts";
 import type { PartitionKeys } from "../redis/keys.ts";
 import type { Scripts } from "../redis/scripts.ts";
 import { Admission } from "./admission.ts";
@@ -66,6 +67,7 @@ export class Applier {
   readonly #admission: Admission;
   /** Closed-to marks by generation, as last read. */
   #closed = new Map<string, number>();
+  readonly #folds: FoldMarks;
   /** Batches that are matched and not applied yet. */
   readonly #matching = new Map<EntryBatch, Promise<Matched>>();
   /** What was seen of the batch behind the last one. */
@@ -75,11 +77,12 @@ export class Applier {
     this.#deps = deps;
     this.#dedupe = dedupe;
     this.#admission = new Admission(deps.client, deps.scripts);
+    this.#folds = new FoldMarks(deps.client, deps.partition);
   }
 
   static async open(deps: ApplierDependencies, dedupe: Dedupe): Promise<Applier> {
     const applier = new Applier(deps, dedupe);
-    await applier.#loadClocks();
+    await Promise.all([applier.#loadClocks(), applier.#folds.load()]);
     return applier;
   }
 
@@ -108,6 +111,7 @@ export class Applier {
       if (outcome.kind === "lost") throw new LeaseLost();
       if (outcome.kind === "stale") await this.#catchUp(outcome.version);
       if (outcome.kind === "ledger") await this.#loadClocks();
+      if (outcome.kind === "fold") await this.#folds.load();
       if (outcome.kind === "skip") for (const id of outcome.entries) skipped.add(id);
       // In this order: where an id is looked for depends on those before it.
       this.#matching.clear();
@@ -171,6 +175,7 @@ export class Applier {
         return isAdmitted;
       },
       closedTo: (counter) => this.#closedTo(counter),
+      directTo: (counter, window) => this.#folds.directTo(counter, window),
     });
   }
 

@@ -1,7 +1,8 @@
-import { type Counter, finestOf } from "../core/counter.ts";
+import { type Counter, finestOf, isFolded, widestOf } from "../core/counter.ts";
 import { MICRO } from "../core/decimal.ts";
 import { BOARD_SIZE } from "../core/limits.ts";
 import { packEvent, packPayload } from "../core/packed.ts";
+import { bucketStart, type Window } from "../core/window.ts";
 import type {
   Batch,
   BatchBucket,
@@ -15,6 +16,7 @@ import { FIXED_KEYS } from "../redis/commands/apply.ts";
 import {
   type CellOwner,
   correctedField,
+  foldField,
   GROUP,
   type Layer,
   ownerText,
@@ -38,6 +40,8 @@ export interface PlanContext {
   admitted(hit: Hit): boolean;
   /** The counter's closed-to mark as far as known, ms: events of buckets up to there are sent along for the ledger. */
   closedTo(counter: Counter): number;
+  /** As far as known, up to where a folded window's buckets are written with every event, ms. */
+  directTo(counter: Counter, window: Window): number;
 }
 
 export interface Plan {
@@ -76,7 +80,15 @@ interface BucketPlan {
   readonly numbers: BatchBucket & Numbers;
   readonly ledger: LedgerRow[] | false;
   readonly cells: Map<string, CellPlan>;
-  readonly windowKeys: readonly WindowKeys[];
+  /** Where it is written. */
+  readonly written: readonly Place[];
+}
+
+/** The bucket of one window in which something is written. */
+interface Place {
+  readonly window: Window;
+  readonly keys: WindowKeys;
+  readonly start: number;
 }
 
 class Planner {
@@ -111,6 +123,11 @@ class Planner {
         lateness: counter.latenessMs,
         staged: this.#context.staged.includes(counter),
         reached,
+        folds: counter.windows
+          .filter((window) => isFolded(counter, window))
+          .map((window) => {
+            return { window: counter.windows.indexOf(window) + 1, field: foldField(counter, window), ms: window.ms };
+          }),
       })),
       buckets: this.#buckets,
       cells: this.#cells.map(toBatchCell),
@@ -178,29 +195,37 @@ class Planner {
   }
 
   #addBucket(counter: Counter, layer: Layer, counterPosition: number, start: number): BucketPlan {
+    const { partition, closedTo, directTo } = this.#context;
     const last = start + finestOf(counter).ms;
-    const ledger: LedgerRow[] | false = layer === "base" && last <= this.#context.closedTo(counter) && [];
-    const windowKeys = counter.windows.map((window) => this.#context.partition.window(counter, window, layer));
-    const starts = counter.windows.map(({ ms }) => start - (start % ms));
+    const ledger: LedgerRow[] | false = layer === "base" && last <= closedTo(counter) && [];
+    const places = counter.windows.map((window): Place => {
+      return { window, keys: partition.window(counter, window, layer), start: bucketStart(start, window.ms) };
+    });
+    const isLeft = ({ window, start: around }: Place) =>
+      layer === "base" && isFolded(counter, window) && around >= directTo(counter, window);
+    const written = places.filter((place) => !isLeft(place));
+    const isListed = ({ window }: Place) => counter.by.length > 0 && window !== widestOf(counter);
+    const listed = written.filter(isListed);
+    const isRanked = counter.top && counter.by.length > 0;
     const numbers: BatchBucket & Numbers = {
       counter: counterPosition,
       start,
       last,
       corrected: layer === "corrected" && correctedField(counter),
-      starts: starts.map(String),
-      startsAt: this.#addKeys(windowKeys.map((keys) => keys.starts)),
-      fields: windowKeys.map((keys, w) => keys.field(starts[w] as number)),
-      total: this.#addCellKeys(counter, windowKeys, starts, "total"),
-      indexes:
-        counter.by.length === 0 ? 0 : this.#addKeys(windowKeys.map((keys, w) => keys.index(starts[w] as number))),
-      boards:
-        counter.top &&
-        counter.by.length > 0 &&
-        this.#addKeys(windowKeys.map((keys, w) => keys.board(starts[w] as number))),
+      starts: places.map((place) => String(place.start)),
+      startsAt: this.#addKeys(places.map(({ keys }) => keys.starts)),
+      left: places.filter(({ window }) => isFolded(counter, window)).map(isLeft),
+      fields: written.map((place) => place.keys.field(place.start)),
+      total: this.#addCellKeys(counter, written, "total"),
+      lists: this.#addKeys(listed.map((place) => place.keys.index(place.start))),
+      listed: listed.length,
+      sorted:
+        counter.by.length === 0 ? 0 : this.#addKeys(places.slice(-1).map((place) => place.keys.index(place.start))),
+      boards: isRanked && this.#addKeys(written.map((place) => place.keys.board(place.start))),
       ledger,
       ...noNumbers(),
     };
-    return { position: this.#buckets.push(numbers), numbers, ledger, cells: new Map(), windowKeys };
+    return { position: this.#buckets.push(numbers), numbers, ledger, cells: new Map(), written };
   }
 
   #cell(bucket: BucketPlan, hit: Hit): CellPlan {
@@ -208,8 +233,7 @@ class Planner {
     const name = ownerText(owner);
     let cell = bucket.cells.get(name);
     if (!cell) {
-      const starts = hit.counter.windows.map(({ ms }) => hit.bucket - (hit.bucket % ms));
-      const at = this.#addCellKeys(hit.counter, bucket.windowKeys, starts, owner);
+      const at = this.#addCellKeys(hit.counter, bucket.written, owner);
       cell = { bucket: bucket.position, at, key: owner === "other" ? false : owner.key, ...noNumbers() };
       this.#cells.push(cell);
       bucket.cells.set(name, cell);
@@ -217,15 +241,10 @@ class Planner {
     return cell;
   }
 
-  /** Hashes of the cell in every window, then its sketches. */
-  #addCellKeys(
-    counter: Counter,
-    windowKeys: readonly WindowKeys[],
-    starts: readonly number[],
-    owner: CellOwner,
-  ): number {
-    const hashes = windowKeys.map((keys, w) => keys.cells(keys.chunk(starts[w] as number), owner));
-    const sketches = counter.unique ? windowKeys.map((keys, w) => keys.sketch(starts[w] as number, owner)) : [];
+  /** Hashes of the cell in every window that is written, then its sketches. */
+  #addCellKeys(counter: Counter, written: readonly Place[], owner: CellOwner): number {
+    const hashes = written.map(({ keys, start }) => keys.cells(keys.chunk(start), owner));
+    const sketches = counter.unique ? written.map(({ keys, start }) => keys.sketch(start, owner)) : [];
     return this.#addKeys([...hashes, ...sketches]);
   }
 

@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { foldPassed } from "../../src/buckets/fold.ts";
 import { LedgerArchive } from "../../src/cold/archive.ts";
 import { Database } from "../../src/cold/database.ts";
 import { exportClosed } from "../../src/cold/export.ts";
@@ -110,6 +111,7 @@ export class ColdStage {
   async exportWithoutCorrections(): Promise<void> {
     const { client, scripts } = this.harness;
     const deps = { client, scripts, store: new ColdStore(this.#cold), onDiffering: () => {} };
+    await foldPassed(deps, this.partition, this.harness.counter("all"));
     await exportClosed(deps, this.partition, this.harness.counter("all"));
   }
 

@@ -25,7 +25,7 @@ const COUNTERS: CounterInput[] = [
     name: "wide",
     event: ["view", "buy"],
     by: ["type", "data.user"],
-    windows: ["1m"],
+    windows: ["1m", "5m", "1h"],
     lateness: "1d",
     where: { "data.bot": false },
   },
@@ -40,7 +40,9 @@ const event = fc
     id: fc.oneof(fc.integer({ min: 0, max: 25 }).map(String), fc.constantFrom(...ULIDS)),
     source: fc.constantFrom("", "shop"),
     type: fc.constantFrom("view", "buy", "other"),
-    time: fc.integer({ min: 0, max: 200 }).map((s) => BASE + s * 1_000 + 1),
+    time: fc
+      .oneof({ weight: 4, arbitrary: fc.integer({ min: 0, max: 200 }) }, fc.integer({ min: 3_590, max: 3_800 }))
+      .map((s) => BASE + s * 1_000 + 1),
     subject: fc.constantFrom(null, "/", "é", "😀", "\uffee"),
     user: fc.constantFrom("a", "b", 7, true, undefined),
     value: fc.constantFrom(1, -2.5, 0.000001, 9e9, "no number", undefined),
@@ -62,6 +64,15 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant("redeliver" as const), partition }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("die" as const), partition, sameToken: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("wake" as const), partition }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant("fold" as const),
+      partition,
+      at: fc.integer({ min: 0, max: 30 }),
+      meanwhile: fc.constantFrom("apply" as const, "die" as const),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("flush scripts" as const) }) },
 );
 
@@ -75,6 +86,6 @@ test.each([1, 2])("random histories with %i partitions count what the model coun
         harness.close();
       }
     }),
-    { numRuns: 40 },
+    { numRuns: 60 },
   );
 });

@@ -1,7 +1,10 @@
+import { foldPassed } from "../../src/buckets/fold.ts";
 import type { Event } from "../../src/core/event.ts";
 import { dropFamilies } from "../../src/redis/commands/drop.ts";
+import type { PartitionKeys } from "../../src/redis/keys.ts";
 import { type ReceivedEntry, readNew, readPending } from "../../src/stream/entries.ts";
 import type { PartitionOwner } from "../../src/stream/owner.ts";
+import { beforeCommand } from "../support/before-command.ts";
 import { findDifferences } from "../support/compare.ts";
 import type { Harness } from "../support/harness.ts";
 import { ModelPartition } from "../support/model.ts";
@@ -20,6 +23,11 @@ export type Step =
   /** A frozen owner from before wakes up and applies what it held. */
   | { readonly do: "wake"; readonly partition: number }
   /** Stream time passes by more than a horizon: every dedupe set is dropped. */
+  /**
+   * What the clocks have passed is folded. Before the command that is number `at`, the owner applies what it holds, or the
+   * folding process dies; 0: neither.
+   */
+  | { readonly do: "fold"; readonly partition: number; readonly at: number; readonly meanwhile: "apply" | "die" }
   | { readonly do: "outlive the horizon" }
   | { readonly do: "flush scripts" };
 
@@ -75,12 +83,27 @@ class Player {
       await this.#apply(p, life, hand);
       life.hand = [];
       await this.#apply(p, life, hand);
+    } else if (step.do === "fold") {
+      await this.#fold(p, step.at, step.meanwhile);
     } else if (step.do === "die") {
       this.#frozen[p]?.push(life);
       this.#lives[p] = await this.#newLife(p, step.sameToken);
     } else {
       const zombie = this.#frozen[p]?.pop();
       if (zombie) await this.#applyAsZombie(zombie);
+    }
+  }
+
+  async #fold(p: number, at: number, meanwhile: "apply" | "die"): Promise<void> {
+    const { client, scripts, registry, partitions } = this.#harness;
+    const interrupted = beforeCommand(client, at, async () => {
+      if (meanwhile === "die") throw new FoldDied();
+      await this.play({ do: "apply", partition: p });
+    });
+    for (const counter of registry.current.counters) {
+      await foldPassed({ client: interrupted, scripts }, partitions[p] as PartitionKeys, counter).catch((error) => {
+        if (!(error instanceof FoldDied)) throw error;
+      });
     }
   }
 
@@ -153,6 +176,8 @@ class Player {
     zombie.hand = [];
   }
 }
+
+class FoldDied extends Error {}
 
 function expectLeaseLost(error: unknown): void {
   if (!(error instanceof Error && error.name === "LeaseLost")) throw error;

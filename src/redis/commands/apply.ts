@@ -29,6 +29,8 @@ export interface BatchCounter {
   readonly lateness: number;
   readonly staged: boolean;
   readonly reached: Reached;
+  /** The windows that are folded: number, from 1, field of the fold marks, width (ms). */
+  readonly folds: readonly { readonly window: number; readonly field: string; readonly ms: number }[];
 }
 
 export interface Reached {
@@ -48,7 +50,10 @@ export interface BatchNumbers {
   readonly members: readonly string[] | false;
 }
 
-/** One finest bucket of one counter, with the numbers of its total. Positions are of its first window; the others follow. */
+/**
+ * One finest bucket of one counter, with the numbers of its total. It is written to the finest window and to those others
+ * that are not left to the fold; positions are of the first of these, and the others follow.
+ */
 export interface BatchBucket extends BatchNumbers {
   readonly counter: number;
   readonly start: number;
@@ -56,15 +61,20 @@ export interface BatchBucket extends BatchNumbers {
   readonly last: number;
   /** For events that were late and count after all: the field that says so of the counter; `false` for all others. */
   readonly corrected: string | false;
-  /** Start of the bucket around it, per window, ms, and the position of the windows' sets of starts. */
+  /** Start of the bucket around it, for every window, ms, and the position of all windows' sets of starts. */
   readonly starts: readonly string[];
   readonly startsAt: number;
-  /** Field of the bucket in its cells' hashes, per window. */
+  /** For each of the counter's `folds`, whether it is left to the fold. */
+  readonly left: readonly boolean[];
+  /** Field of the bucket in its cells' hashes, for each window that is written. */
   readonly fields: readonly string[];
   /** Position of the total's hashes, then sketches. */
   readonly total: number;
-  /** 0 where only the total counts. */
-  readonly indexes: number;
+  /** Position of the indexes that are lists, and of the widest window's sorted one; 0 where only the total counts. */
+  readonly lists: number;
+  readonly sorted: number;
+  /** How many of the written windows have a list. */
+  readonly listed: number;
   readonly boards: number | false;
   /** `false`, or the bucket's events for the late ledger, where it may be closed. */
   readonly ledger: readonly LedgerRow[] | false;
@@ -157,6 +167,8 @@ export type ApplyOutcome =
   | { readonly kind: "stale"; readonly version: number }
   | { readonly kind: "moved" }
   | { readonly kind: "ledger" }
+  /** Folds have begun since the batch was planned. */
+  | { readonly kind: "fold" }
   /** Ids of entries that were applied already. */
   | { readonly kind: "skip"; readonly entries: readonly string[] }
   | {
