@@ -42,14 +42,33 @@ export function unpackPayload(payload: string): (ReceivedEvent | Poison)[] | nul
 const FINGERPRINT = /^-?\d{1,19}$/;
 
 function unpackEvent(value: unknown): ReceivedEvent | Poison {
-  const bad = (fault: string) => ({ fault, payload: JSON.stringify([value]) });
-  if (!Array.isArray(value)) return bad("is not an array");
-  const [fingerprint, spread, id, source, type, time, subject, data] = value;
-  if (typeof fingerprint !== "string" || !FINGERPRINT.test(fingerprint)) return bad("has no fingerprint");
-  if (!Number.isInteger(spread)) return bad("has no spread");
-  if (typeof id !== "string" || typeof source !== "string" || typeof type !== "string") return bad("lacks a field");
-  if (time !== null && !(Number.isInteger(time) && time >= 0)) return bad("has no valid time");
-  if (subject !== null && typeof subject !== "string") return bad("has no valid subject");
-  if (data !== null && !isObject(data)) return bad("has no valid data");
-  return { event: { id, source, type, time, subject, data }, identity: { fingerprint, spread } };
+  const fault = Array.isArray(value) ? faultOf(value) : "is not an array";
+  if (fault !== null) return { fault, payload: JSON.stringify([value]) };
+  // By position: taking an array apart goes through its iterator, which costs as much as all else here.
+  const packed = value as PackedFields;
+  return {
+    event: { id: packed[2], source: packed[3], type: packed[4], time: packed[5], subject: packed[6], data: packed[7] },
+    identity: { fingerprint: packed[0], spread: packed[1] },
+  };
+}
+
+type PackedFields = readonly [
+  fingerprint: string,
+  spread: number,
+  id: string,
+  source: string,
+  type: string,
+  time: number | null,
+  subject: string | null,
+  data: Event["data"],
+];
+
+function faultOf(packed: readonly unknown[]): string | null {
+  const [fingerprint, spread, time, subject, data] = [packed[0], packed[1], packed[5], packed[6], packed[7]];
+  if (typeof fingerprint !== "string" || !FINGERPRINT.test(fingerprint)) return "has no fingerprint";
+  if (!Number.isInteger(spread)) return "has no spread";
+  for (let i = 2; i <= 4; i++) if (typeof packed[i] !== "string") return "lacks a field";
+  if (time !== null && !(Number.isInteger(time) && (time as number) >= 0)) return "has no valid time";
+  if (subject !== null && typeof subject !== "string") return "has no valid subject";
+  return data === null || isObject(data) ? null : "has no valid data";
 }

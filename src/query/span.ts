@@ -69,7 +69,11 @@ export function widenSpan(counter: Counter, { from, to }: Span, state: CounterSt
  */
 export function planSpan(counter: Counter, span: Span, state: CounterState): Range[] {
   const { from, to } = withinData(counter, span, state);
-  return checkPlan(counter, coverHeld(counter.windows, goneTo(counter, state), foldedTo(counter, state), from, to));
+  return checkPlan(
+    counter,
+    state,
+    coverHeld(counter.windows, goneTo(counter, state), foldedTo(counter, state), from, to),
+  );
 }
 
 /** The buckets that make up a row of buckets of `window`: these themselves, and finer ones where they are not folded yet. */
@@ -79,7 +83,7 @@ export function planSeries(counter: Counter, span: Span, window: Window, state: 
   const folded = foldedTo(counter, state);
   const end = Math.max(from, bucketStart(Math.min(to, folded[w] as number), window.ms));
   const own = from < end ? [{ window, from, to: end }] : [];
-  return checkPlan(counter, [...own, ...coverSpan(counter.windows.slice(0, w), end, to, folded)]);
+  return checkPlan(counter, state, [...own, ...coverSpan(counter.windows.slice(0, w), end, to, folded)]);
 }
 
 /** The part of a span in which there can be anything, in whole buckets of the widest window. */
@@ -90,7 +94,12 @@ function withinData(counter: Counter, span: Span, { time }: CounterState): Span 
   return { from, to: Math.max(from, Math.min(span.to, bucketStart(time.newest, ms) + ms)) };
 }
 
-function checkPlan(counter: Counter, ranges: Range[]): Range[] {
+/** Without what is behind the newest event: where wider windows are not folded yet, that can be a day of seconds. */
+function checkPlan(counter: Counter, { time }: CounterState, planned: readonly Range[]): Range[] {
+  const end = (time?.newest ?? 0) + 1;
+  const ranges = planned
+    .map((range) => ({ ...range, to: Math.min(range.to, bucketCeil(end, range.window.ms)) }))
+    .filter(({ from, to }) => from < to);
   if (countBuckets(ranges) <= PLAN_BUCKETS_MAX) return ranges;
   const detail = `the span holds more than ${PLAN_BUCKETS_MAX} buckets of ${counter.name}; ask for less`;
   throw new Problem("invalid_span", detail);

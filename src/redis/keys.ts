@@ -288,7 +288,7 @@ export const archivedField = (ledger: LedgerName): string => `${ledger}:archived
 export const restoredField = (ledger: LedgerName): string => `${ledger}:restored`;
 
 /** Ids with a time of their own share a family of dedupe sets for this long, ms. */
-const SLICE_MS = 1_000;
+export const SLICE_MS = 1_000;
 /**
  * Sets of a slice. Redis keeps a set of integers sorted in 8 bytes each while it has at most 512 members, its default:
  * 16,000 ids a second fill 32 sets to that, and at 1,000 a second the 31 members still outweigh the set's own cost.

@@ -5,10 +5,13 @@ import {
   generationFamily,
   type PartitionKeys,
   parseGenerationFamily,
+  SLICE_MS,
   SLICE_SUBSETS,
   sliceFamily,
 } from "../redis/keys.ts";
 
+/** Slots of ids with a time that are remembered: some minutes' worth, in a few hundred kilobytes. */
+const SLOTS_REMEMBERED = 4_096;
 const GENERATION_SUBSETS_MIN = 16;
 const GENERATION_SUBSETS_MAX = 8_192;
 /** A generation is full when its sets hold this many ids on average. */
@@ -45,6 +48,8 @@ export class Dedupe {
   readonly #horizonMs: number;
   /** Oldest first; the last one takes new ids. */
   readonly #generations: Generation[];
+  /** Of ids with a time, by second and subset: many share one. */
+  readonly #slices = new Map<number, Slot>();
 
   private constructor(partition: PartitionKeys, horizonMs: number, generations: Generation[]) {
     this.#partition = partition;
@@ -73,10 +78,7 @@ export class Dedupe {
 
   slotFor({ event, identity }: ReceivedEvent, arrival: number): Slot {
     const time = identityTime(event.id);
-    if (time !== null) {
-      const family = sliceFamily(time);
-      return { family, sets: [this.#partition.fingerprints(family, identity.spread % SLICE_SUBSETS)] };
-    }
+    if (time !== null) return this.#sliceFor(time, identity.spread % SLICE_SUBSETS);
     const current = this.#currentGeneration(arrival);
     current.last = Math.max(current.last, arrival);
     current.size++;
@@ -85,6 +87,18 @@ export class Dedupe {
       .reverse()
       .map(({ family, subsets }) => this.#partition.fingerprints(family, identity.spread % subsets));
     return { family: current.family, sets };
+  }
+
+  #sliceFor(time: number, subset: number): Slot {
+    const name = Math.floor(time / SLICE_MS) * SLICE_SUBSETS + subset;
+    let slot = this.#slices.get(name);
+    if (!slot) {
+      if (this.#slices.size === SLOTS_REMEMBERED) this.#slices.clear();
+      const family = sliceFamily(time);
+      slot = { family, sets: [this.#partition.fingerprints(family, subset)] };
+      this.#slices.set(name, slot);
+    }
+    return slot;
   }
 
   #currentGeneration(arrival: number): Generation {
