@@ -1,4 +1,5 @@
-import type { Counter } from "../core/counter.ts";
+import { type Counter, finestOf } from "../core/counter.ts";
+import { bucketStart } from "../core/window.ts";
 import type { RedisClient } from "../redis/client.ts";
 import { parseClock } from "../redis/commands/apply.ts";
 import { parseFoldMark } from "../redis/commands/fold.ts";
@@ -90,6 +91,16 @@ function mergeClocks(texts: readonly (string | null)[]): CounterTime | null {
 /** For each window, the end of what its cells hold wholly in every partition, ms. */
 export function foldedTo(counter: Counter, { holdings }: CounterState): number[] {
   return counter.windows.map((_, w) => Math.min(...holdings.map(({ folded }) => folded[w] as number)));
+}
+
+/** Whether every lookup has the same plan on both. */
+export function areAlike(counter: Counter, a: CounterState, b: CounterState): boolean {
+  const { ms } = finestOf(counter);
+  const places = ({ time }: CounterState) =>
+    time && [time.watermark, time.newestClock, time.oldest, time.newest].map((at) => bucketStart(at, ms));
+  const whereabouts = ({ partition: _, ...rest }: Holding) => rest;
+  const facts = (state: CounterState) => JSON.stringify([places(state), state.holdings.map(whereabouts)]);
+  return facts(a) === facts(b);
 }
 
 /** For each window, the end of what has left cold storage in any partition, ms; a finer window never holds more. */

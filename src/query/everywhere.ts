@@ -18,6 +18,9 @@ export interface EverywhereDependencies {
   readonly cold: Database;
 }
 
+/** A clock ticks once a second, and marks move as often at most. */
+const REMEMBERED_MS = 1_000;
+
 /** One lookup's view of a counter: what lies where, and when to give up. */
 export interface View {
   readonly counter: Counter;
@@ -35,6 +38,8 @@ export class Everywhere {
   readonly #sketches: Sketches;
   /** Looks of this turn of the event loop, by generation of the counter. */
   readonly #looks = new Map<number, Promise<CounterState>>();
+  /** The latest states, and when they were asked for. */
+  readonly #remembered = new Map<number, { readonly state: CounterState; readonly at: number }>();
 
   constructor(deps: EverywhereDependencies) {
     this.deps = deps;
@@ -52,8 +57,24 @@ export class Everywhere {
       look = readCounterState(this.deps.client, this.deps.partitions, counter);
       this.#looks.set(generation, look);
       setImmediate(() => this.#looks.delete(generation));
+      const at = performance.now();
+      const remember = (state: CounterState) => this.#remembered.set(generation, { state, at });
+      look.then(remember, () => this.#remembered.delete(generation));
     }
     return look;
+  }
+
+  /**
+   * The state that was seen last, if that is so short ago that a plan made on it is likely to hold. On a cluster there is
+   * none: nothing there says that a look which was sent before a read is answered before it.
+   */
+  remembered({ generation }: Counter): CounterState | null {
+    if (this.deps.isCluster) return null;
+    const remembered = this.#remembered.get(generation);
+    if (!remembered) return null;
+    if (performance.now() - remembered.at <= REMEMBERED_MS) return remembered.state;
+    this.#remembered.delete(generation);
+    return null;
   }
 
   /** For each owner, all cells of the ranges added up. */

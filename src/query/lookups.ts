@@ -63,20 +63,24 @@ export class Lookups {
   }
 
   value({ counter, subject, span: request }: ValueRequest, signal?: AbortSignal): Promise<ValueAnswer> {
-    return this.#look(counter, signal, async (state, view) => {
+    return this.#look(counter, signal, async (state, view, latest) => {
       const span = widenSpan(counter, resolveSpan(request, finestOf(counter), state, this.#deps.now()), state);
       const ranges = planSpan(counter, span, state);
       const [[cell], unique] = await Promise.all([
         this.#everywhere.sums(view, [subject.owner], ranges),
         counter.unique ? this.#everywhere.distinct(view, subject.owner, ranges) : undefined,
       ]);
-      const answer = { ...head(counter, span, state), ...subject.shown, ...numbers(counter, cell as Cell, unique) };
+      const answer = {
+        ...head(counter, span, await latest),
+        ...subject.shown,
+        ...numbers(counter, cell as Cell, unique),
+      };
       return [answer, ranges];
     });
   }
 
   series({ counter, subject, span: request, window }: SeriesRequest, signal?: AbortSignal): Promise<SeriesAnswer> {
-    return this.#look(counter, signal, async (state, view) => {
+    return this.#look(counter, signal, async (state, view, latest) => {
       const span = resolveSpan(request, window, state, this.#deps.now());
       checkSeries(counter, span, window, state);
       const row: Row = { from: span.from, ms: window.ms, length: (span.to - span.from) / window.ms };
@@ -87,19 +91,20 @@ export class Lookups {
         counter.unique ? this.#everywhere.distinctSeries(view, subject.owner, row, rowRanges) : [],
         counter.unique ? this.#everywhere.distinct(view, subject.owner, ranges) : undefined,
       ]);
+      const { time } = await latest;
       const buckets = cells.map((cell, i) => {
         const start = span.from + i * window.ms;
-        const final = isFinal(state.time, start + window.ms);
+        const final = isFinal(time, start + window.ms);
         return { start: formatTime(start), ...numbers(counter, cell, uniques[i]), final };
       });
       const total = numbers(counter, sumCells(cells), unique);
-      const answer = { ...head(counter, span, state), ...subject.shown, ...total, window: window.label, buckets };
+      const answer = { ...head(counter, span, { time }), ...subject.shown, ...total, window: window.label, buckets };
       return [answer, [...rowRanges, ...ranges]];
     });
   }
 
   top({ counter, span: request, limit, by }: TopRequest, signal?: AbortSignal): Promise<TopAnswer> {
-    return this.#look(counter, signal, async (state, view) => {
+    return this.#look(counter, signal, async (state, view, latest) => {
       const span = widenSpan(counter, resolveSpan(request, finestOf(counter), state, this.#deps.now()), state);
       const ranges = planSpan(counter, span, state);
       const ranked = await rankKeys({ everywhere: this.#everywhere, view, ranges, limit, by });
@@ -107,7 +112,7 @@ export class Lookups {
         key: decodeKey(key, counter.by.length),
         ...numbers(counter, cell),
       }));
-      return [{ ...head(counter, span, state), top }, ranges];
+      return [{ ...head(counter, span, await latest), top }, ranges];
     });
   }
 
@@ -133,7 +138,7 @@ function checkSeries(counter: Counter, span: Span, window: Window, state: Counte
   }
 }
 
-function head(counter: Counter, span: Span, { time }: CounterState): SpanAnswer {
+function head(counter: Counter, span: Span, { time }: Pick<CounterState, "time">): SpanAnswer {
   return {
     counter: counter.name,
     from: formatTime(span.from),
