@@ -94,15 +94,27 @@ for _, bucket in ipairs(buckets) do
   if bucket.late and not bucket.ledger then return { 'ledger' } end
 end
 
--- Windows that are folded are written only to buckets that begin before `direct`. Where that begins matters to nobody:
--- earlier buckets are whole in their cells, later ones are read from the next finer window until they are folded.
+-- Windows that are folded are written only to buckets that begin before `direct`: see FoldMarks in
+-- src/redis/commands/fold.ts. Where that begins at first matters to nobody: earlier buckets are whole in their cells,
+-- later ones are read from the next finer window until they are folded. Where the clock runs away from folding, or leaps,
+-- nothing more is left to it until it has caught up, so that lookups need not read too many finer buckets.
+local EVER = 9007199254740991
 local function directOf(counter, fold)
-  local mark = call('HGET', COLD, fold.field)
-  if mark then return tonumber(string.match(mark, '%d+$')) end
+  local text = call('HGET', COLD, fold.field)
   local clock = math.max(counter.clock or 0, counter.reached.clock)
   local start = clock - clock % fold.ms
-  call('HSET', COLD, fold.field, int(start) .. ' ' .. int(start))
-  return start
+  local folded, resumed, direct = start, start, start
+  if text then
+    folded, resumed, direct = string.match(text, '^(%d+) (%d+) (%d+)$')
+    folded, resumed, direct = tonumber(folded), tonumber(resumed), tonumber(direct)
+    if direct == EVER or start - folded < batch.foldBehindMax * fold.ms then return direct end
+    -- The first bucket behind all that was counted.
+    local empty = counter.newest and counter.newest - counter.newest % fold.ms + fold.ms or 0
+    if folded >= empty then folded, resumed, direct = start, start, start
+    else resumed, direct = math.max(empty, direct), EVER end
+  end
+  call('HSET', COLD, fold.field, int(folded) .. ' ' .. int(resumed) .. ' ' .. int(direct))
+  return direct
 end
 
 local isOutdated = false

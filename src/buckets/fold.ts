@@ -2,7 +2,14 @@ import { type Counter, isFolded, widestOf } from "../core/counter.ts";
 import { bucketStart, type Window } from "../core/window.ts";
 import type { RedisClient } from "../redis/client.ts";
 import { parseClock } from "../redis/commands/apply.ts";
-import { type FoldedBucket, type FoldedOwner, foldSlice, moveFoldMark, parseFoldMark } from "../redis/commands/fold.ts";
+import {
+  type FoldedBucket,
+  type FoldedOwner,
+  foldSlice,
+  isBehind,
+  moveFoldMarks,
+  parseFoldMarks,
+} from "../redis/commands/fold.ts";
 import { type CellOwner, foldField, type PartitionKeys } from "../redis/keys.ts";
 import type { Scripts } from "../redis/scripts.ts";
 import { chunksOf } from "./cells.ts";
@@ -51,16 +58,17 @@ async function foldWindow(
   partition: PartitionKeys,
   counter: Counter,
   window: Window,
-  to: number,
+  complete: number,
 ): Promise<number> {
   const { client, scripts } = deps;
-  const { folded } = parseFoldMark(await client.hget(partition.cold, foldField(counter, window)));
+  const marks = parseFoldMarks(await client.hget(partition.cold, foldField(counter, window)));
   const { starts } = partition.window(counter, finerOf(counter, window));
+  // What folding was behind with, or all that is complete.
+  const to = isBehind(marks) ? Math.min(complete, marks.resumed) : complete;
   let buckets = 0;
-  for (let from = folded; from < to; from += BUCKETS_AT_ONCE * window.ms) {
+  for (let from = marks.folded; from < to; from += BUCKETS_AT_ONCE * window.ms) {
     const end = Math.min(to, from + BUCKETS_AT_ONCE * window.ms);
-    const move = (mark: number) =>
-      moveFoldMark(client, scripts, partition, [counter, window], { folded: mark, direct: end });
+    const move = (folded: number) => moveFoldMarks(client, scripts, partition, [counter, window], folded, end);
     // From here on events are written to these buckets: none can come behind the reading of their keys.
     if (!(await move(from))) return buckets;
     const finer = (await client.zrangebyscore(starts, from, end - 1)).map(Number);

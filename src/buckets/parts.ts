@@ -4,7 +4,7 @@ import type { RedisClient } from "../redis/client.ts";
 import type { Marks } from "../redis/commands/marks.ts";
 import type { Layer, PartitionKeys, WindowKeys } from "../redis/keys.ts";
 import { type Command, pipelined } from "./pipeline.ts";
-import { type Holding, holdingFields, parseHolding } from "./state.ts";
+import { type Holding, holdingFields, parseWhereabouts } from "./state.ts";
 
 /** What one layer of one partition holds in Redis of some ranges. */
 export interface Part {
@@ -69,6 +69,6 @@ export async function readParts(
 
 /** Throws BucketsMoved unless the part's marks, read behind its buckets as `holdingFields`, stand where they stood. */
 export function checkHolding(counter: Counter, { holding }: Part, fields: readonly (string | null)[]): void {
-  const { marks } = parseHolding(holding.partition, counter, fields);
+  const { marks } = parseWhereabouts(counter, fields);
   if (marks.some(({ hot }, w) => hot !== holding.marks[w]?.hot)) throw new BucketsMoved();
 }

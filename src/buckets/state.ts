@@ -1,8 +1,8 @@
 import { type Counter, finestOf } from "../core/counter.ts";
-import { bucketStart } from "../core/window.ts";
+import { bucketStart, type Interval } from "../core/window.ts";
 import type { RedisClient } from "../redis/client.ts";
 import { parseClock } from "../redis/commands/apply.ts";
-import { parseFoldMark } from "../redis/commands/fold.ts";
+import { type FoldMarks, parseFoldMarks } from "../redis/commands/fold.ts";
 import { type Marks, parseMarks } from "../redis/commands/marks.ts";
 import { correctedField, foldField, marksField, type PartitionKeys } from "../redis/keys.ts";
 import { pipelinedEach } from "./pipeline.ts";
@@ -24,8 +24,10 @@ export interface Holding {
   readonly partition: PartitionKeys;
   /** One for each of the counter's windows, finest first. */
   readonly marks: readonly Marks[];
-  /** For each of the windows, the end of what its cells hold wholly, ms; what is later is read from the next finer one. */
-  readonly folded: readonly number[];
+  /** For each of the windows, how far its fold has come. */
+  readonly folds: readonly FoldMarks[];
+  /** The newest event time, ms; `null` before the first event. */
+  readonly newest: number | null;
   /** Whether there is a corrected layer. */
   readonly corrected: boolean;
 }
@@ -47,7 +49,14 @@ export async function readCounterState(
     ["hmget", partition.cold, ...holdingFields(counter)],
   ]);
   const looks = replies as [string | null, (string | null)[]][];
-  const holdings = looks.map(([, fields], p) => parseHolding(partitions[p] as PartitionKeys, counter, fields));
+  const holdings = looks.map(([clock, fields], p): Holding => {
+    const partition = partitions[p] as PartitionKeys;
+    return {
+      partition,
+      ...parseWhereabouts(counter, fields),
+      newest: clock === null ? null : parseClock(clock).newest,
+    };
+  });
   return { time: mergeClocks(looks.map(([clock]) => clock)), holdings };
 }
 
@@ -61,16 +70,14 @@ export function holdingFields(counter: Counter): string[] {
   ];
 }
 
-/** A holding from the values of `holdingFields`. */
-export function parseHolding(
-  partition: PartitionKeys,
+/** What the values of `holdingFields` say. */
+export function parseWhereabouts(
   { windows }: Counter,
   [corrected, ...texts]: readonly (string | null)[],
-): Holding {
+): Pick<Holding, "marks" | "folds" | "corrected"> {
   return {
-    partition,
     marks: windows.map((_, w) => parseMarks(texts[w] ?? null)),
-    folded: windows.map((_, w) => parseFoldMark(texts[windows.length + w]).folded),
+    folds: windows.map((_, w) => parseFoldMarks(texts[windows.length + w])),
     corrected: corrected !== null,
   };
 }
@@ -88,9 +95,29 @@ function mergeClocks(texts: readonly (string | null)[]): CounterTime | null {
   };
 }
 
-/** For each window, the end of what its cells hold wholly in every partition, ms. */
-export function foldedTo(counter: Counter, { holdings }: CounterState): number[] {
-  return counter.windows.map((_, w) => Math.min(...holdings.map(({ folded }) => folded[w] as number)));
+/** For each window, where its cells hold everything in every partition; elsewhere the next finer window is read. */
+export function wholeIn({ windows }: Counter, { holdings }: CounterState): Interval[][] {
+  return windows.map(({ ms }, w) => {
+    const open = holdings.flatMap((holding) => openIn(holding, w, ms)).sort((a, b) => a.from - b.from);
+    const whole: Interval[] = [];
+    let from = 0;
+    for (const hole of open) {
+      if (from < hole.from) whole.push({ from, to: hole.from });
+      from = Math.max(from, hole.to);
+    }
+    return [...whole, { from, to: Number.POSITIVE_INFINITY }];
+  });
+}
+
+/** Where buckets of a window are not folded in one partition, and hold anything. */
+function openIn({ folds, newest }: Holding, w: number, ms: number): Interval[] {
+  const { folded, resumed, direct } = folds[w] as FoldMarks;
+  const end = newest === null ? 0 : bucketStart(newest, ms) + ms;
+  const open = [
+    { from: folded, to: Math.min(resumed, end) },
+    { from: direct, to: end },
+  ];
+  return open.filter(({ from, to }) => from < to);
 }
 
 /** Whether every lookup has the same plan on both. */
@@ -98,7 +125,12 @@ export function areAlike(counter: Counter, a: CounterState, b: CounterState): bo
   const { ms } = finestOf(counter);
   const places = ({ time }: CounterState) =>
     time && [time.watermark, time.newestClock, time.oldest, time.newest].map((at) => bucketStart(at, ms));
-  const whereabouts = ({ partition: _, ...rest }: Holding) => rest;
+  const whereabouts = ({ marks, folds, corrected, newest }: Holding) => [
+    marks,
+    folds,
+    corrected,
+    newest === null ? null : bucketStart(newest, ms),
+  ];
   const facts = (state: CounterState) => JSON.stringify([places(state), state.holdings.map(whereabouts)]);
   return facts(a) === facts(b);
 }

@@ -43,7 +43,7 @@ export async function exportClosed(
   let rows = 0;
   for (const [w, window] of counter.windows.entries()) {
     const from = holding.marks[w]?.exported ?? 0;
-    const to = bucketStart(Math.max(0, Math.min(time.closed, holding.folded[w] as number)), window.ms);
+    const to = bucketStart(Math.max(0, Math.min(time.closed, holding.folds[w]?.folded as number)), window.ms);
     if (from < to) rows += await exportWindow(deps, holding, counter, window, from, to);
   }
   return rows;

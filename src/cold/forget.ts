@@ -41,7 +41,7 @@ export async function forgetExported(
     const { exported, hot } = marksOf(counter, holding, { window });
     const keepMs = parseDuration(counter.definition.keep[window.label] as string) as number;
     // The next wider window is still to be made of what it has not folded.
-    const needed = holding.folded[w + 1] ?? Number.POSITIVE_INFINITY;
+    const needed = holding.folds[w + 1]?.folded ?? Number.POSITIVE_INFINITY;
     const to = Math.min(exported, needed, bucketStart(Math.max(0, time.watermark - keepMs), window.ms));
     const hasMoved =
       to > hot && (await advanceMark(deps.client, deps.scripts, partition, [counter, window], "hot", to));

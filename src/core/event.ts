@@ -65,7 +65,8 @@ export function validateEvent(value: unknown, now: number, makeId: () => string)
   const subjectFault = subject === null ? null : textFault(subject, 0, SUBJECT_BYTES_MAX);
   if (subjectFault) return new Rejection("invalid_subject", `subject: ${subjectFault}`);
   if (data !== null && !isObject(data)) return new Rejection("invalid_data", "data: must be an object where given");
-  if (data !== null && isDeeper(data, DATA_DEPTH_MAX)) {
+  const peculiarity = data === null ? null : peculiarityOf(data, DATA_DEPTH_MAX);
+  if (peculiarity === "deep") {
     return new Rejection("invalid_data", `data: must be nested at most ${DATA_DEPTH_MAX} levels deep`);
   }
   if (value.data_base64 !== undefined) return new Rejection("invalid_data", "data_base64: binary data is not counted");
@@ -82,7 +83,8 @@ export function validateEvent(value: unknown, now: number, makeId: () => string)
     type: type as string,
     time,
     subject: subject as string | null,
-    data: data as Record<string, unknown> | null,
+    // A number beyond a double's range has no JSON: the stream entry will say null, and so must whoever counts it.
+    data: (peculiarity === "infinite" ? JSON.parse(JSON.stringify(data)) : data) as Record<string, unknown> | null,
   };
 }
 
@@ -97,13 +99,21 @@ function eventTime(given: unknown, id: string | null | undefined): number | null
   );
 }
 
-/** Whether a value has more levels of objects and arrays: JSON that comes in has no bound, and what writes it recurses. */
-function isDeeper(value: object, levels: number): boolean {
-  if (levels === 0) return true;
+/**
+ * Whether a value has more levels of objects and arrays (JSON that comes in has no bound, and what writes it recurses), or
+ * else holds a number that JSON cannot write, which `1e999` is read as.
+ */
+function peculiarityOf(value: object, levels: number): "deep" | "infinite" | null {
+  if (levels === 0) return "deep";
+  let found: "infinite" | null = null;
   for (const member of Object.values(value)) {
-    if (typeof member === "object" && member !== null && isDeeper(member, levels - 1)) return true;
+    if (typeof member === "number" && !Number.isFinite(member)) found = "infinite";
+    if (typeof member !== "object" || member === null) continue;
+    const below = peculiarityOf(member, levels - 1);
+    if (below === "deep") return "deep";
+    found ??= below;
   }
-  return false;
+  return found;
 }
 
 function textFault(value: unknown, min: number, max: number): string | null {

@@ -49,6 +49,8 @@ export const LEDGER_FULL = 1_500;
  * too much until it is, and the window is written with every event instead.
  */
 export const FOLD_RATIO_MAX = 128;
+/** Buckets of a window that may be left to its fold, so that lookups read at most so many times FOLD_RATIO_MAX in their place. */
+export const FOLD_BEHIND_MAX = 32;
 
 /** Buckets in one `series` answer. */
 export const SERIES_BUCKETS_MAX = 10_000;

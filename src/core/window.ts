@@ -29,23 +29,37 @@ export interface Range {
  * next, taking the widest that fits in the middle and narrower ones towards both ends is the fewest.
  *
  * @param windows finest first; `from` and `to` are aligned to the finest
- * @param ends for each window, up to where its buckets may be taken, ms; absent: everywhere
+ * @param whole for each window, where its buckets may be taken, in order; absent: everywhere
  */
 export function coverSpan(
   windows: readonly Window[],
   from: number,
   to: number,
-  ends: readonly number[] = windows.map(() => Number.POSITIVE_INFINITY),
+  whole: readonly (readonly Interval[])[] = windows.map(() => [EVERYWHERE]),
 ): Range[] {
   if (from >= to) return [];
   const widest = windows.length - 1;
   const window = windows[widest] as Window;
-  const cover = (start: number, end: number) => coverSpan(windows.slice(0, widest), start, end, ends.slice(0, widest));
-  const start = bucketCeil(from, window.ms);
-  const end = bucketStart(Math.min(to, ends[widest] as number), window.ms);
-  if (start >= end) return cover(from, to);
-  return [...cover(from, start), { window, from: start, to: end }, ...cover(end, to)];
+  const cover = (start: number, end: number) => coverSpan(windows.slice(0, widest), start, end, whole.slice(0, widest));
+  const ranges: Range[] = [];
+  let covered = from;
+  for (const interval of whole[widest] as readonly Interval[]) {
+    const start = bucketCeil(Math.max(covered, interval.from), window.ms);
+    const end = bucketStart(Math.min(to, interval.to), window.ms);
+    if (start >= end) continue;
+    ranges.push(...cover(covered, start), { window, from: start, to: end });
+    covered = end;
+  }
+  return [...ranges, ...cover(covered, to)];
 }
+
+/** `[from, to)`, ms. */
+export interface Interval {
+  readonly from: number;
+  readonly to: number;
+}
+
+export const EVERYWHERE: Interval = { from: 0, to: Number.POSITIVE_INFINITY };
 
 /** How many buckets the ranges hold. */
 export function countBuckets(ranges: readonly Range[]): number {

@@ -10,7 +10,7 @@ import { LEDGER_FULL, LEDGER_HOT } from "../core/limits.ts";
 import { bucketStart } from "../core/window.ts";
 import type { Metrics } from "../metrics.ts";
 import { parseClock } from "../redis/commands/apply.ts";
-import { parseFoldMark } from "../redis/commands/fold.ts";
+import { isBehind, parseFoldMarks } from "../redis/commands/fold.ts";
 import { parseMarks } from "../redis/commands/marks.ts";
 import { foldField, LEDGERS, marksField, type PartitionKeys } from "../redis/keys.ts";
 
@@ -135,9 +135,10 @@ export class Work {
     const isFoldDue = this.#folding.some((counter) => {
       const text = clocks[String(counter.generation)];
       const clock = text === undefined ? 0 : parseClock(text).clock;
-      return counter.windows.some(
-        (window) => clock >= parseFoldMark(cold[foldField(counter, window)]).folded + window.ms,
-      );
+      return counter.windows.some((window) => {
+        const marks = parseFoldMarks(cold[foldField(counter, window)]);
+        return isBehind(marks) || clock >= marks.folded + window.ms;
+      });
     });
     const isFull = ledgers.some((entries) => entries >= LEDGER_FULL);
     const { partition } = keys;

@@ -5,7 +5,7 @@ import { Definitions } from "../counters/definitions.ts";
 import type { CounterRegistry } from "../counters/registry.ts";
 import type { RedisClient } from "../redis/client.ts";
 import { type ApplyOutcome, applyBatch, type Batch } from "../redis/commands/apply.ts";
-import { FoldMarks } from "../redis/commands/fold.ts";
+import { KnownFolds } from "../redis/commands/fold.ts";
 import { isUnavailable } from "../redis/failures.ts";
 import { type PartitionKeys, rebuiltField } from "../redis/keys.ts";
 import type { Scripts } from "../redis/scripts.ts";
@@ -36,7 +36,7 @@ export class LakeCounting {
   readonly #definitions: Definitions;
   readonly #admission: Admission;
   readonly #numbers = new Map<PartitionKeys, number>();
-  readonly #folds: ReadonlyMap<PartitionKeys, FoldMarks>;
+  readonly #folds: ReadonlyMap<PartitionKeys, KnownFolds>;
   events = 0;
 
   constructor(deps: LakeCountingDependencies) {
@@ -44,7 +44,7 @@ export class LakeCounting {
     const { definition, generation } = deps.staged;
     this.#definitions = new Definitions({ version: 0, counters: [], staged: [{ definition, generation }] });
     this.#admission = new Admission(deps.client, deps.scripts);
-    this.#folds = new Map(deps.partitions.map((partition) => [partition, new FoldMarks(deps.client, partition)]));
+    this.#folds = new Map(deps.partitions.map((partition) => [partition, new KnownFolds(deps.client, partition)]));
   }
 
   /** As many rows as one script may count. Throws when the generation is not staged any more. */

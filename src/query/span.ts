@@ -1,10 +1,18 @@
-import { type CounterState, foldedTo, goneTo } from "../buckets/state.ts";
+import { type CounterState, goneTo, wholeIn } from "../buckets/state.ts";
 import { type Counter, widestOf } from "../core/counter.ts";
 import { parseDuration } from "../core/duration.ts";
 import { PLAN_BUCKETS_MAX } from "../core/limits.ts";
 import { Problem } from "../core/problem.ts";
 import { parseTime, parseTimeParameter } from "../core/time.ts";
-import { bucketCeil, bucketStart, countBuckets, coverSpan, type Range, type Window } from "../core/window.ts";
+import {
+  bucketCeil,
+  bucketStart,
+  countBuckets,
+  coverSpan,
+  type Interval,
+  type Range,
+  type Window,
+} from "../core/window.ts";
 
 /** A span as asked for. */
 export type SpanRequest = { readonly lastMs: number } | { readonly from: number; readonly to: number };
@@ -72,18 +80,16 @@ export function planSpan(counter: Counter, span: Span, state: CounterState): Ran
   return checkPlan(
     counter,
     state,
-    coverHeld(counter.windows, goneTo(counter, state), foldedTo(counter, state), from, to),
+    coverHeld(counter.windows, goneTo(counter, state), wholeIn(counter, state), from, to),
   );
 }
 
 /** The buckets that make up a row of buckets of `window`: these themselves, and finer ones where they are not folded yet. */
 export function planSeries(counter: Counter, span: Span, window: Window, state: CounterState): Range[] {
   const { from, to } = withinData(counter, span, state);
-  const w = counter.windows.indexOf(window);
-  const folded = foldedTo(counter, state);
-  const end = Math.max(from, bucketStart(Math.min(to, folded[w] as number), window.ms));
-  const own = from < end ? [{ window, from, to: end }] : [];
-  return checkPlan(counter, state, [...own, ...coverSpan(counter.windows.slice(0, w), end, to, folded)]);
+  const count = counter.windows.indexOf(window) + 1;
+  const whole = wholeIn(counter, state).slice(0, count);
+  return checkPlan(counter, state, coverSpan(counter.windows.slice(0, count), from, to, whole));
 }
 
 /** The part of a span in which there can be anything, in whole buckets of the widest window. */
@@ -112,14 +118,14 @@ function checkPlan(counter: Counter, { time }: CounterState, planned: readonly R
 function coverHeld(
   windows: readonly Window[],
   gone: readonly number[],
-  folded: readonly number[],
+  whole: readonly (readonly Interval[])[],
   from: number,
   to: number,
 ): Range[] {
   if (windows.length === 0 || from >= to) return [];
   const start = Math.min(Math.max(from, gone[0] as number), to);
   return [
-    ...coverHeld(windows.slice(1), gone.slice(1), folded.slice(1), from, start),
-    ...coverSpan(windows, start, to, folded),
+    ...coverHeld(windows.slice(1), gone.slice(1), whole.slice(1), from, start),
+    ...coverSpan(windows, start, to, whole),
   ];
 }

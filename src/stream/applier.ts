@@ -5,7 +5,7 @@ import type { CounterRegistry } from "../counters/registry.ts";
 import type { Metrics } from "../metrics.ts";
 import type { RedisClient } from "../redis/client.ts";
 import { type ApplyOutcome, applyBatch, parseClock, type Seen } from "../redis/commands/apply.ts";
-import { FoldMarks } from "../redis/commands/fold.ts";
+import { KnownFolds } from "../redis/commands/fold.ts";
 import type { PartitionKeys } from "../redis/keys.ts";
 import type { Scripts } from "../redis/scripts.ts";
 import { Admission } from "./admission.ts";
@@ -67,7 +67,7 @@ export class Applier {
   readonly #admission: Admission;
   /** Closed-to marks by generation, as last read. */
   #closed = new Map<string, number>();
-  readonly #folds: FoldMarks;
+  readonly #folds: KnownFolds;
   /** Batches that are matched and not applied yet. */
   readonly #matching = new Map<EntryBatch, Promise<Matched>>();
   /** What was seen of the batch behind the last one. */
@@ -77,7 +77,7 @@ export class Applier {
     this.#deps = deps;
     this.#dedupe = dedupe;
     this.#admission = new Admission(deps.client, deps.scripts);
-    this.#folds = new FoldMarks(deps.client, deps.partition);
+    this.#folds = new KnownFolds(deps.client, deps.partition);
   }
 
   static async open(deps: ApplierDependencies, dedupe: Dedupe): Promise<Applier> {
@@ -101,8 +101,9 @@ export class Applier {
       if (nextButOne) void this.#matchOnce(nextButOne);
     };
     for (const skipped = new Set<string>(); ; seen = null) {
-      const { outcome, refused } = await this.#attempt(matched, seen, next, matchAhead);
+      const { outcome, events, refused } = await this.#attempt(matched, seen, next, matchAhead);
       if (outcome.kind === "ok") {
+        this.#deps.metrics.batchEvents.observe(events);
         this.#matching.delete(batch);
         this.#ahead = nextBatch ? { batch: nextBatch, seen: outcome.seen } : null;
         stop();
@@ -140,25 +141,24 @@ export class Applier {
     return { definitions, matched, skipped, sought: seek(unapplied, this.#dedupe) };
   }
 
-  /** `refused`: hits that count under `other`. */
+  /** `events`: how many the batch has; `refused`: hits that count under `other`. */
   async #attempt(
     matched: Matched,
     seen: Seen | null,
     next: Matched | null,
     sent: () => void,
-  ): Promise<{ outcome: ApplyOutcome; refused: number }> {
+  ): Promise<{ outcome: ApplyOutcome; events: number; refused: number }> {
     const { metrics } = this.#deps;
     const looked = seen ? null : await this.#send(this.#plan({ ...matched, matched: [] }, NO_SIGHTINGS), matched);
-    if (looked && looked.kind !== "ok") return { outcome: looked, refused: 0 };
+    if (looked && looked.kind !== "ok") return { outcome: looked, events: 0, refused: 0 };
     let refused = 0;
     const plan = this.#plan(matched, sight(matched.sought, seen ?? (looked as Looked).seen), () => refused++);
-    metrics.batchEvents.observe(plan.events);
     const stop = metrics.applySeconds.startTimer();
     const applying = this.#send(plan, next);
     sent();
     const outcome = await applying;
     stop();
-    return { outcome, refused };
+    return { outcome, events: plan.events, refused };
   }
 
   #plan({ definitions, matched, skipped }: Matched, sightings: Sightings, onRefused = () => {}): Plan {

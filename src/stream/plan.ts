@@ -1,6 +1,6 @@
 import { type Counter, finestOf, isFolded, widestOf } from "../core/counter.ts";
 import { MICRO } from "../core/decimal.ts";
-import { BOARD_SIZE } from "../core/limits.ts";
+import { BOARD_SIZE, FOLD_BEHIND_MAX } from "../core/limits.ts";
 import { packEvent, packPayload } from "../core/packed.ts";
 import { bucketStart, type Window } from "../core/window.ts";
 import type {
@@ -116,6 +116,7 @@ class Planner {
       applied: sightings.applied,
       arrival: entries.at(-1)?.entry.arrival ?? 0,
       boardSize: BOARD_SIZE,
+      foldBehindMax: FOLD_BEHIND_MAX,
       fingerprintTtl,
       entries: entries.map((entry, e) => this.#addEntry(entry, e + 1)),
       counters: [...this.#counters].map(([counter, { reached }]) => ({

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import type { Handover } from "../core/handover.ts";
 import type { CounterRegistry } from "../counters/registry.ts";
 import type { Logger } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
@@ -25,6 +26,7 @@ export interface WorkersDependencies {
   readonly partitions: readonly PartitionKeys[];
   readonly registry: CounterRegistry;
   readonly dedupeHorizonMs: number;
+  readonly handover: Handover | null;
   readonly metrics: Metrics;
   readonly log: Logger;
 }

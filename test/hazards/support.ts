@@ -30,6 +30,7 @@ export async function startWorkers(redis: TestRedis, harness: Harness): Promise<
     scripts,
     partitions,
     registry,
+    handover: null,
     dedupeHorizonMs,
     metrics,
     log,

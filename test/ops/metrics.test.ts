@@ -114,7 +114,7 @@ test("a counter that was deleted is told of no more", async () => {
 });
 
 test("memory by kind of key: keys are counted, bytes come close", async () => {
-  // Ids of 40 s and cells of 3,000 keys of very different length: thousands of keys, of which few are measured.
+  // Cells of 3,000 keys of very different length: thousands of keys, of which few are measured.
   await app.call("PUT", "/v1/counters/many", { event: "many", by: ["subject"], windows: ["1m", "1h"], top: true });
   for (let batch = 0; batch < 3; batch++) {
     const events = Array.from({ length: 1_000 }, (_, i) => ({
@@ -126,7 +126,7 @@ test("memory by kind of key: keys are counted, bytes come close", async () => {
   }
   const told = await surveyMemory(client, new AbortController().signal);
   const real = await measureKeys(client);
-  expect(told.cells.keys).toBeGreaterThan(6_000);
+  expect(told.cells.keys).toBeGreaterThan(3_000);
   for (const kind of KEY_KINDS.filter((one) => one !== "jobs" && one !== "other")) {
     expect(Math.abs(told[kind].keys - real[kind].keys), kind).toBeLessThanOrEqual(0.02 * real[kind].keys);
     expect(Math.abs(told[kind].bytes - real[kind].bytes), kind).toBeLessThanOrEqual(0.15 * real[kind].bytes);

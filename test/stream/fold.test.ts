@@ -92,6 +92,30 @@ describe("a bucket is folded", () => {
     }
   });
 
+  /** Hours later, which is more than folding may be behind; then a little later, and an event for the time before. */
+  const leap = [send(at("l", 20_000), at("m", 20_001, "/y")), read, apply];
+  const after = [send(at("n", 20_070), at("o", 19_999, "/x")), read, apply, send(at("p", 20_150)), read, apply];
+
+  test("after the clock has leapt, while all is written with every event", async () => {
+    for (const history of [
+      [...PASSED, ...leap],
+      [...PASSED, ...leap, ...after],
+      [...PASSED, ...leap, fold(), ...after],
+      [...PASSED, ...leap, ...after, fold()],
+      [...PASSED, fold(), ...leap, fold(), ...after, fold()],
+      [...PASSED, ...leap, fold(), ...after, send(at("q", 50_000)), read, apply, fold(), fold()],
+    ]) {
+      expect(await differences(history)).toEqual([]);
+    }
+  });
+
+  test("after the clock has leapt, at any command", { timeout: 60_000 }, async () => {
+    for (let number = 1; number <= 2 * COMMANDS; number++) {
+      const interrupted = [send(at("s", 20_055)), read, fold(number), fold(number, "die"), ...after, fold()];
+      expect(await differences([...PASSED, ...leap, ...interrupted]), `command ${number}`).toEqual([]);
+    }
+  });
+
   test("and events for it come later", async () => {
     expect(await differences([...PASSED, fold(), send(...stragglers.slice(0, 1)), read, apply])).toEqual([]);
   });
@@ -107,12 +131,21 @@ describe.each<{ removes: string; change: ScriptChange; histories: Step[][] }>([
     removes: "that it is written before its keys are read",
     change: {
       script: "fold-mark",
-      from: "math.max(folded, direct, tonumber(wasDirect))",
-      to: "math.max(folded, tonumber(wasDirect))",
+      from: "direct = math.max(folded, under, direct)",
+      to: "direct = math.max(folded, direct)",
     },
     histories: stragglers.flatMap((event) =>
       Array.from({ length: COMMANDS }, (_, i) => [...PASSED, send(event), read, fold(i + 1)]),
     ),
+  },
+  {
+    removes: "that what was counted before a leap is still to be folded",
+    change: {
+      script: "apply",
+      from: "if folded >= empty then folded, resumed, direct = start, start, start",
+      to: "if true then folded, resumed, direct = start, start, start",
+    },
+    histories: [[...PASSED, send(at("l", 20_000)), read, apply]],
   },
   {
     removes: "that the sum replaces what the cell holds",

@@ -143,6 +143,7 @@ export class Harness {
       blocking,
       scripts,
       registry,
+      handover: null,
       dedupeHorizonMs: this.#horizonMs,
       metrics: new Metrics(),
       log: createLogger("silent"),

@@ -111,6 +111,8 @@ export interface Batch {
   /** Arrival of the last entry, ms. */
   readonly arrival: number;
   readonly boardSize: number;
+  /** Buckets of a window that may be left to its fold. */
+  readonly foldBehindMax: number;
   /** Net under the dropping of fingerprint sets, ms. */
   readonly fingerprintTtl: number;
   readonly entries: readonly BatchEntry[];

@@ -6,25 +6,36 @@ import { type CellOwner, foldField, type PartitionKeys } from "../keys.ts";
 import { packForLua } from "../pack.ts";
 import type { Scripts } from "../scripts.ts";
 
-/** How far the fold of one window has come in one partition; both are starts of buckets, ms. */
-export interface FoldMark {
-  /** Buckets that end here or earlier hold all that their finer buckets hold; for others these are read. */
+/** How far the fold of one window has come in one partition; all are starts of buckets, ms, in this order. */
+export interface FoldMarks {
+  /** Buckets that end here or earlier hold all that their finer buckets hold. For those up to `resumed` these are read. */
   readonly folded: number;
-  /** Buckets that begin before here are written with every event, since their fold has begun; never below `folded`. */
+  /** From here to `direct`, buckets hold everything as well: they were written with every event from the first on. */
+  readonly resumed: number;
+  /**
+   * Buckets that begin before here are written with every event: they are folded, their fold has begun, or folding has
+   * fallen behind. From here on, finer buckets are read.
+   */
   readonly direct: number;
 }
 
+const EVER = Number.POSITIVE_INFINITY;
 /** Of windows that are not folded, and before the first event. */
-const ALL_DIRECT: FoldMark = { folded: Number.POSITIVE_INFINITY, direct: Number.POSITIVE_INFINITY };
+const ALL_DIRECT: FoldMarks = { folded: EVER, resumed: EVER, direct: EVER };
+/** While folding is behind, all is direct: see `EVER` in lua/apply.lua. */
+const DIRECT_FOR_NOW = Number.MAX_SAFE_INTEGER;
 
-export function parseFoldMark(text: string | null | undefined): FoldMark {
+export function parseFoldMarks(text: string | null | undefined): FoldMarks {
   if (text === null || text === undefined) return ALL_DIRECT;
-  const [folded, direct] = text.split(" ").map(Number) as [number, number];
-  return { folded, direct };
+  const [folded, resumed, direct] = text.split(" ").map(Number) as [number, number, number];
+  return { folded, resumed, direct };
 }
 
+/** Whether folding has fallen behind, so that buckets are written with every event until it has caught up. */
+export const isBehind = ({ direct }: FoldMarks): boolean => direct === DIRECT_FOR_NOW;
+
 /** The fold marks of one partition, as last read. */
-export class FoldMarks {
+export class KnownFolds {
   readonly #client: RedisClient;
   readonly #partition: PartitionKeys;
   #texts: Readonly<Record<string, string>> = {};
@@ -40,20 +51,24 @@ export class FoldMarks {
 
   /** Up to where a window's buckets are written with every event, ms. */
   directTo(counter: Counter, window: Window): number {
-    return parseFoldMark(this.#texts[foldField(counter, window)]).direct;
+    return parseFoldMarks(this.#texts[foldField(counter, window)]).direct;
   }
 }
 
-/** Moves the marks of a window's fold forward, see lua/fold-mark.lua. `false` when the counter is not there any more. */
-export async function moveFoldMark(
+/**
+ * Moves the marks of a window's fold forward, see lua/fold-mark.lua: what is folded, and up to where folding is under way.
+ * `false` when the counter is not there any more.
+ */
+export async function moveFoldMarks(
   client: RedisClient,
   scripts: Scripts,
-  partition: PartitionKeys,
+  { cold, clocks }: PartitionKeys,
   [counter, window]: readonly [Counter, Window],
-  { folded, direct }: FoldMark,
+  folded: number,
+  end: number,
 ): Promise<boolean> {
-  const args = [foldField(counter, window), folded, direct];
-  return (await scripts.get("fold-mark").run(client, [partition.cold], args)) === 1;
+  const args = [foldField(counter, window), counter.generation, window.ms, folded, end];
+  return (await scripts.get("fold-mark").run(client, [cold, clocks], args)) === 1;
 }
 
 /** What a slice of a fold is about: one bucket, and where the finer buckets that make it up are. */
