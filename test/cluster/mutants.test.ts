@@ -91,7 +91,8 @@ test("were a pipeline sent again as a whole to where one key has gone, lookups w
   await expectCounted(url, BEFORE, 4 * CYCLE);
   const move = await SlotMove.begin(cluster, STREAM);
   const keys = await move.left();
-  await move.carry(keys.slice(0, keys.length / 2));
+  // Every second one, so that of each kind some go and some stay.
+  await move.carry(keys.sort().filter((_, i) => i % 2 === 0));
   const verdicts = await judge(url, BEFORE, 4 * CYCLE);
   await move.finish();
   expect(verdicts).toContain("wrong");
