@@ -36,6 +36,18 @@ local UNPACK_MAX = 4000 -- unpack() fails near 8,000 values
 
 local function int(n) return string.format('%d', n) end
 
+-- The same, remembered. Redis prints a number that it is given as such with all 17 digits of a double, which takes as long
+-- as the command that it is for.
+local texts = {}
+local function intOf(n)
+  local text = texts[n]
+  if not text then
+    text = int(n)
+    texts[n] = text
+  end
+  return text
+end
+
 -- Calls a variadic command with any number of arguments, in an even number at a time.
 local function callMany(list, command, key, option)
   for from = 1, #list, UNPACK_MAX do
@@ -212,7 +224,7 @@ end
 -- Adds to a cell, whose hash and sketch have these positions, in one window. Replies its new count.
 local function addTo(hash, sketch, field, count, units, micros, members)
   local key = KEYS[hash]
-  local reply = call('HINCRBY', key, field, count)
+  local reply = call('HINCRBY', key, field, intOf(count))
   if units ~= 0 then addUnits(key, field, units) end
   if micros ~= 0 then call('HINCRBY', key, field .. 'f', int(micros)) end
   if members then

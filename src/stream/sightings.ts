@@ -55,9 +55,10 @@ export function sight(sought: readonly Sought[], { applied, fingerprints }: Seen
     const fresh: string[] = [];
     for (const event of events) {
       const fingerprint = fingerprintOf(event);
-      if (known.has(fingerprint)) duplicates.add(event);
-      else fresh.push(fingerprint);
-      known.add(fingerprint);
+      // One search in the set instead of two: adding what is there already does not let it grow.
+      const { size } = known;
+      if (known.add(fingerprint).size > size) fresh.push(fingerprint);
+      else duplicates.add(event);
     }
     return { family, set: sets[0] as string, fingerprints: fresh };
   });

@@ -150,6 +150,8 @@ function keepSending(): () => Promise<void> {
 
 async function rebuildUnderLoad(): Promise<number> {
   for (let i = 0; i < 20; i++) await send(100);
+  // What is not applied when the seam is made counts live, and not from the lake.
+  await drained();
   await put("late");
   const stopSending = keepSending();
   let events: number;
