@@ -56,7 +56,7 @@ export async function drain(
   const scripts = new Scripts();
   const registry = await CounterRegistry.open({ client, subscriber, scripts, partitions, onError: () => {} });
   await registry.put(parseCounter(definition) as CounterDefinition);
-  const deps = { client, blocking, scripts, registry, handover: null, dedupeHorizonMs: DEDUPE_HORIZON_MS };
+  const deps = { client, blocking, scripts, registry, dedupeHorizonMs: DEDUPE_HORIZON_MS };
   const quiet = { metrics: new Metrics(), log: createLogger("silent") };
   let lanes = partitions.map((partition) => applyInBatches({ ...deps, ...quiet, partition, token: randomUUID() }));
   while (lanes.length > 0) {

@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import { KeyRing } from "./access/key-ring.ts";
 import { Database } from "./cold/database.ts";
 import type { Config } from "./config.ts";
@@ -6,7 +5,6 @@ import type { CounterDefinition } from "./core/counter.ts";
 import { DEFAULT_COUNTER } from "./core/counter.ts";
 import { parseCounter } from "./core/counter-parse.ts";
 import { ConfigurationError } from "./core/errors.ts";
-import { Handover } from "./core/handover.ts";
 import { Problem } from "./core/problem.ts";
 import { CounterRegistry } from "./counters/registry.ts";
 import type { Lifecycle } from "./lifecycle.ts";
@@ -38,8 +36,6 @@ export interface Platform {
   readonly cold: Database;
   /** Of the fingerprints. */
   readonly secret: string;
-  /** Where this process takes events in and applies them. */
-  readonly handover: Handover | null;
 }
 
 /** Connects to Redis, or starts the embedded one, and checks that the deployment there fits the configuration. */
@@ -76,8 +72,7 @@ export async function openPlatform(
   metrics.partitions.set(config.partitions);
   const { isCluster } = connections;
   const redis = { connections, isCluster, client, working, subscriber, scripts, partitions };
-  const handover = config.roles.has("api") && config.roles.has("worker") ? new Handover(randomUUID()) : null;
-  return { config, log, lifecycle, metrics, ...redis, registry, keys, cold, secret, handover };
+  return { config, log, lifecycle, metrics, ...redis, registry, keys, cold, secret };
 }
 
 async function startEmbedded(

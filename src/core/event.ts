@@ -83,7 +83,7 @@ export function validateEvent(value: unknown, now: number, makeId: () => string)
     type: type as string,
     time,
     subject: subject as string | null,
-    // A number beyond a double's range has no JSON: the stream entry will say null, and so must whoever counts it.
+    // A number beyond a double's range has no JSON: the stream entry will say null, and so must a recount.
     data: (peculiarity === "infinite" ? JSON.parse(JSON.stringify(data)) : data) as Record<string, unknown> | null,
   };
 }

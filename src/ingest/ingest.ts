@@ -1,10 +1,9 @@
 import { monotonicFactory } from "ulid";
 import { matchesWhere, sumInRange } from "../core/counter.ts";
 import { type Event, isObject, Rejection, type RejectionCode, validateEvent } from "../core/event.ts";
-import type { Handover } from "../core/handover.ts";
 import { identify } from "../core/identity.ts";
 import { EVENT_BYTES_MAX } from "../core/limits.ts";
-import { type PackedEvent, packEvent, type ReceivedEvent } from "../core/packed.ts";
+import { type PackedEvent, packEvent } from "../core/packed.ts";
 import type { CounterRegistry } from "../counters/registry.ts";
 import type { Metrics } from "../metrics.ts";
 import type { PartitionKeys } from "../redis/keys.ts";
@@ -19,8 +18,6 @@ export interface IngestDependencies {
   readonly producer: Producer;
   readonly outcomes: Outcomes;
   readonly gate: Gate;
-  /** `null` where no worker runs in this process. */
-  readonly handover: Handover | null;
   /** Keys the fingerprints of events. */
   readonly secret: string;
   readonly metrics: Metrics;
@@ -39,8 +36,6 @@ export interface RejectedEvent {
 export interface AcceptedEvent {
   readonly partition: PartitionKeys;
   readonly packed: PackedEvent;
-  /** What `packed` says. */
-  readonly received: ReceivedEvent;
 }
 
 /** Validates events one by one and queues what is good. */
@@ -83,7 +78,7 @@ export class Ingest {
     if (packed.length * 3 > EVENT_BYTES_MAX && Buffer.byteLength(packed) > EVENT_BYTES_MAX) {
       return new Rejection("too_large", `the event must be at most ${EVENT_BYTES_MAX} bytes`);
     }
-    return { partition, packed, received: { event, identity } };
+    return { partition, packed };
   }
 
   #sumFault(event: Event): Rejection | null {
@@ -102,13 +97,10 @@ export class Ingest {
    * the outcome of the writing is unknown.
    */
   async enqueue(accepted: readonly AcceptedEvent[], waitMs: number | null): Promise<Outcome | null> {
-    const { producer, outcomes, gate, handover, metrics } = this.#deps;
+    const { producer, outcomes, gate, metrics } = this.#deps;
     if (gate.reason !== null) metrics.ingestRefused.inc();
     gate.pass();
-    const shares = shareOut(byPartition(accepted)).map(({ partition, events }) => {
-      const held = handover?.hold(events.map(({ received }) => received)) ?? null;
-      return { partition, events: events.map(({ packed }) => packed), held };
-    });
+    const shares = shareOut(byPartition(accepted));
     const expected = shares.map(() => (waitMs === null ? null : outcomes.expect(waitMs)));
     try {
       await producer.enqueue(
@@ -125,12 +117,12 @@ export class Ingest {
   }
 }
 
-function byPartition(accepted: readonly AcceptedEvent[]): Map<PartitionKeys, AcceptedEvent[]> {
-  const groups = new Map<PartitionKeys, AcceptedEvent[]>();
-  for (const event of accepted) {
-    const group = groups.get(event.partition);
-    if (group) group.push(event);
-    else groups.set(event.partition, [event]);
+function byPartition(accepted: readonly AcceptedEvent[]): Map<PartitionKeys, PackedEvent[]> {
+  const groups = new Map<PartitionKeys, PackedEvent[]>();
+  for (const { partition, packed } of accepted) {
+    const group = groups.get(partition);
+    if (group) group.push(packed);
+    else groups.set(partition, [packed]);
   }
   return groups;
 }

@@ -15,15 +15,11 @@ export interface ReplicaWait {
 export interface Share {
   readonly partition: PartitionKeys;
   readonly events: readonly PackedEvent[];
-  /** Name under which a worker of this process may take the events, see `Handover`. */
-  readonly held?: string | null;
 }
 
 /** Splits events, already sorted by partition, into shares of at most ENTRY_EVENTS_MAX. */
-export function shareOut<Event>(
-  byPartition: ReadonlyMap<PartitionKeys, readonly Event[]>,
-): { partition: PartitionKeys; events: readonly Event[] }[] {
-  const shares: { partition: PartitionKeys; events: readonly Event[] }[] = [];
+export function shareOut(byPartition: ReadonlyMap<PartitionKeys, readonly PackedEvent[]>): Share[] {
+  const shares: Share[] = [];
   for (const [partition, events] of byPartition) {
     for (let from = 0; from < events.length; from += ENTRY_EVENTS_MAX) {
       shares.push({ partition, events: events.slice(from, from + ENTRY_EVENTS_MAX) });
@@ -58,9 +54,8 @@ export class Producer {
     }
   }
 
-  async #add({ partition, events, held }: Share, replyTo: ReplyTo | null): Promise<void> {
+  async #add({ partition, events }: Share, replyTo: ReplyTo | null): Promise<void> {
     const fields = ["e", packPayload(events)];
-    if (held) fields.push("held", held);
     if (replyTo) fields.push("reply", replyTo.channel, "ticket", replyTo.ticket);
     if (!this.#wait) return void (await this.#client.xadd(partition.stream, "*", ...fields));
     // WAIT speaks of the writes of its own connection, so it follows the XADD on the same one, on a cluster too.

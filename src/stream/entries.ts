@@ -1,4 +1,3 @@
-import type { Handover } from "../core/handover.ts";
 import { type Poison, type ReceivedEvent, unpackPayload } from "../core/packed.ts";
 import type { RedisClient } from "../redis/client.ts";
 import type { Suspect } from "../redis/commands/take-over.ts";
@@ -74,13 +73,12 @@ async function hasGroup(client: RedisClient, partition: PartitionKeys): Promise<
   return groups.some((group) => group.includes(GROUP));
 }
 
-/** Entries never delivered before; waits up to `blockMs` for the first. What `handover` holds of them is not decoded. */
+/** Entries never delivered before; waits up to `blockMs` for the first. */
 export async function readNew(
   client: RedisClient,
   partition: PartitionKeys,
   count: number,
   blockMs: number,
-  handover: Handover | null = null,
 ): Promise<ReceivedEntry[]> {
   const reply = await client.xreadgroup(
     "GROUP",
@@ -94,7 +92,7 @@ export async function readNew(
     partition.stream,
     ">",
   );
-  return entriesOf(reply, null, handover);
+  return entriesOf(reply, null);
 }
 
 /**
@@ -123,20 +121,19 @@ export async function readAlong(
   return entriesOf(reply, null);
 }
 
-function entriesOf(reply: unknown, suspect: Suspect | null, handover: Handover | null = null): ReceivedEntry[] {
+function entriesOf(reply: unknown, suspect: Suspect | null): ReceivedEntry[] {
   const [stream] = (reply ?? []) as [[name: string, entries: RawEntry[]]?];
-  return (stream?.[1] ?? []).map((entry) => parseEntry(entry, suspect, handover));
+  return (stream?.[1] ?? []).map((entry) => parseEntry(entry, suspect));
 }
 
-function parseEntry([id, fields]: RawEntry, suspect: Suspect | null, handover: Handover | null): ReceivedEntry {
+function parseEntry([id, fields]: RawEntry, suspect: Suspect | null): ReceivedEntry {
   const field = (name: string) => {
     const at = (fields ?? []).findIndex((text, i) => i % 2 === 0 && text === name);
     return at < 0 ? undefined : fields?.[at + 1];
   };
   const payload = field("e");
-  const held = handover?.take(field("held") ?? "") ?? null;
   // A pending entry that was deleted behind our back has no fields left.
-  const events = payload === undefined ? null : (held ?? giveUp(suspect, id, payload) ?? unpackPayload(payload));
+  const events = payload === undefined ? null : (giveUp(suspect, id, payload) ?? unpackPayload(payload));
   return {
     id,
     arrival: Number.parseInt(id, 10),

@@ -1,4 +1,3 @@
-import type { Handover } from "../core/handover.ts";
 import { BATCH_EVENTS_MAX } from "../core/limits.ts";
 import type { Logger } from "../log.ts";
 import type { RedisClient } from "../redis/client.ts";
@@ -25,8 +24,6 @@ const DROP_MARGIN_MS = 60_000;
 export interface OwnerDependencies extends ApplierDependencies {
   /** Waits for entries; used by this owner alone. */
   readonly blocking: RedisClient;
-  /** `null` where nothing is taken in by this process. */
-  readonly handover: Handover | null;
   readonly dedupeHorizonMs: number;
   readonly log: Logger;
 }
@@ -127,8 +124,7 @@ export class PartitionOwner {
   }
 
   async #readNew(): Promise<ReceivedEntry[]> {
-    const { blocking, partition, handover } = this.#deps;
-    const entries = await readNew(blocking, partition, this.#readCount.entries, BLOCK_MS, handover);
+    const entries = await readNew(this.#deps.blocking, this.#deps.partition, this.#readCount.entries, BLOCK_MS);
     this.#readCount.learn(entries);
     return entries;
   }

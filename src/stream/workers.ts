@@ -1,5 +1,4 @@
 import { randomUUID } from "node:crypto";
-import type { Handover } from "../core/handover.ts";
 import type { CounterRegistry } from "../counters/registry.ts";
 import type { Logger } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
@@ -26,7 +25,6 @@ export interface WorkersDependencies {
   readonly partitions: readonly PartitionKeys[];
   readonly registry: CounterRegistry;
   readonly dedupeHorizonMs: number;
-  readonly handover: Handover | null;
   readonly metrics: Metrics;
   readonly log: Logger;
 }

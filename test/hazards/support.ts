@@ -30,7 +30,6 @@ export async function startWorkers(redis: TestRedis, harness: Harness): Promise<
     scripts,
     partitions,
     registry,
-    handover: null,
     dedupeHorizonMs,
     metrics,
     log,

@@ -45,7 +45,6 @@ async function startWorkers() {
     scripts,
     partitions,
     registry,
-    handover: null,
     dedupeHorizonMs: 3_600_000,
     metrics: new Metrics(),
     log: createLogger("silent"),

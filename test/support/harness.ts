@@ -143,7 +143,6 @@ export class Harness {
       blocking,
       scripts,
       registry,
-      handover: null,
       dedupeHorizonMs: this.#horizonMs,
       metrics: new Metrics(),
       log: createLogger("silent"),
