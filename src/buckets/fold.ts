@@ -22,7 +22,7 @@ const KEYS_AT_ONCE = 200_000;
 /** Buckets of one window folded in one go. */
 const BUCKETS_AT_ONCE = 64;
 /** What one call may cost, about 2 ms of Redis, and what an owner, a field and a sketch do, microseconds. */
-const [CALL_COST, OWNER_COST, FIELD_COST, SKETCH_COST] = [2_000, 10, 0.3, 12];
+const [CALL_COST, OWNER_COST, FIELD_COST, SKETCH_COST] = [2_000, 15, 0.7, 12];
 
 export interface FoldDependencies {
   readonly client: RedisClient;
