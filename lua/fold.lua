@@ -10,7 +10,7 @@ KEYS    cold, index and board where they are written, then for each owner the ha
 ARGV    MessagePack {mark: field of the window's fold marks, start: of the bucket (ms), field: of its cells, sum: whether
         cells have sums, lists: fields of the finer cells by hash, index, board: their positions or 0, boardSize,
         owners: {key (false: the total, or the refused keys), position of the first of its keys, how many sketches}}
-Replies 1, or 0 when the bucket is folded, or its counter deleted
+Replies nothing; does nothing when the bucket is folded, or its counter deleted
 --]]
 local COLD = KEYS[1]
 local args = cmsgpack.unpack(ARGV[1])
@@ -21,7 +21,7 @@ local CARRY = '4611686018427387904' -- 2^62
 local SHORT = 13 -- digits: so many numbers of this length as one bucket has finer ones add up exactly in a double
 
 local folded = string.match(call('HGET', COLD, args.mark) or '', '^%d+')
-if not folded or tonumber(folded) > args.start then return 0 end
+if not folded or tonumber(folded) > args.start then return end
 
 -- Field → which field of a cell it is. Hashes are read whole: a bucket that is counted while this runs must be in the sum,
 -- whether or not the caller knew of it.
@@ -106,4 +106,3 @@ if args.board > 0 and #ranked > 0 then
   local extra = call('ZCARD', KEYS[args.board]) - args.boardSize
   if extra > 0 then call('ZREMRANGEBYRANK', KEYS[args.board], 0, extra - 1) end
 end
-return 1

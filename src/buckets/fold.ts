@@ -10,13 +10,12 @@ import {
   moveFoldMarks,
   parseFoldMarks,
 } from "../redis/commands/fold.ts";
-import { type CellOwner, foldField, type PartitionKeys } from "../redis/keys.ts";
+import { type CellOwner, foldField, type PartitionKeys, type WindowKeys } from "../redis/keys.ts";
 import type { Scripts } from "../redis/scripts.ts";
 import { chunksOf } from "./cells.ts";
+import { pagesOf } from "./indexes.ts";
 import { pipelined } from "./pipeline.ts";
 
-/** Keys of an index that are read by one command. */
-const PAGE = 5_000;
 /** Keys that are gathered at a time; of a bucket that has more, a share each, by the hash of the key. */
 const KEYS_AT_ONCE = 200_000;
 /** Buckets of one window folded in one go. */
@@ -101,7 +100,8 @@ class BucketFold {
   readonly #deps: FoldDependencies;
   readonly #partition: PartitionKeys;
   readonly #bucket: FoldedBucket;
-  readonly #finer: Window;
+  readonly #keys: WindowKeys;
+  readonly #finerKeys: WindowKeys;
   /** Starts of the finer buckets that hold anything, ms. */
   readonly #starts: readonly number[];
   readonly #numbers: readonly number[];
@@ -116,11 +116,12 @@ class BucketFold {
   ) {
     this.#deps = deps;
     this.#partition = partition;
-    this.#finer = finerOf(counter, window);
     this.#starts = starts;
+    const finer = finerOf(counter, window);
     const keys = partition.window(counter, window);
-    const finerKeys = partition.window(counter, this.#finer);
-    const chunks = chunksOf(finerKeys, counter, { window: this.#finer, from: start, to: start + window.ms });
+    this.#keys = keys;
+    this.#finerKeys = partition.window(counter, finer);
+    const chunks = chunksOf(this.#finerKeys, counter, { window: finer, from: start, to: start + window.ms });
     this.#numbers = chunks.map(({ number }) => number);
     this.#bucket = {
       counter,
@@ -138,10 +139,9 @@ class BucketFold {
     const { counter } = this.#bucket;
     for (const owner of ["total", "other"] as const) await this.#send([this.#ownerOf(owner, this.#starts)]);
     if (counter.by.length === 0) return;
-    const finerKeys = this.#partition.window(counter, this.#finer);
     const sizes = await pipelined(
       this.#deps.client,
-      this.#starts.map((start) => ["llen", finerKeys.index(start)]),
+      this.#starts.map((start) => ["llen", this.#finerKeys.index(start)]),
     );
     const shares = Math.ceil((sizes as number[]).reduce((a, b) => a + b, 0) / KEYS_AT_ONCE);
     for (let share = 0; share < shares; share++) {
@@ -153,17 +153,15 @@ class BucketFold {
   /** Keys with a cell in any of the finer buckets, each with the starts of those. */
   async #gather(isWanted: (key: string) => boolean): Promise<Map<string, number[]>> {
     const startsOf = new Map<string, number[]>();
-    const finerKeys = this.#partition.window(this.#bucket.counter, this.#finer);
     for (const start of this.#starts) {
-      for (let at = 0; ; at += PAGE) {
-        const page = await this.#deps.client.lrange(finerKeys.index(start), at, at + PAGE - 1);
+      const index = this.#finerKeys.index(start);
+      for await (const page of pagesOf((first, last) => this.#deps.client.lrange(index, first, last))) {
         for (const key of page) {
           if (!isWanted(key)) continue;
           const starts = startsOf.get(key);
           if (starts) starts.push(start);
           else startsOf.set(key, [start]);
         }
-        if (page.length < PAGE) break;
       }
     }
     return startsOf;
@@ -171,11 +169,10 @@ class BucketFold {
 
   async #foldKeys(startsOf: ReadonlyMap<string, readonly number[]>): Promise<void> {
     let [slice, cost]: [FoldedOwner[], number] = [[], 0];
-    const width = this.#bucket.lists[0]?.length ?? 0;
     for (const [key, starts] of startsOf) {
       const owner = this.#ownerOf({ key }, starts);
       slice.push(owner);
-      cost += OWNER_COST + Math.min(width, starts.length) * FIELD_COST + owner.sketches.length * SKETCH_COST;
+      cost += OWNER_COST + starts.length * FIELD_COST + owner.sketches.length * SKETCH_COST;
       if (cost < CALL_COST) continue;
       await this.#send(slice);
       [slice, cost] = [[], 0];
@@ -184,9 +181,8 @@ class BucketFold {
   }
 
   #ownerOf(owner: CellOwner, starts: readonly number[]): FoldedOwner {
-    const { counter, window, start } = this.#bucket;
-    const keys = this.#partition.window(counter, window);
-    const finerKeys = this.#partition.window(counter, this.#finer);
+    const { counter, start } = this.#bucket;
+    const [keys, finerKeys] = [this.#keys, this.#finerKeys];
     return {
       owner,
       hash: keys.cells(keys.chunk(start), owner),
@@ -197,9 +193,9 @@ class BucketFold {
     };
   }
 
-  async #send(owners: readonly FoldedOwner[]): Promise<void> {
+  #send(owners: readonly FoldedOwner[]): Promise<void> {
     const { client, scripts } = this.#deps;
-    await foldSlice(client, scripts, this.#partition, this.#bucket, owners);
+    return foldSlice(client, scripts, this.#partition, this.#bucket, owners);
   }
 }
 

@@ -68,8 +68,16 @@ export async function* indexPages(
   index: string,
 ): AsyncGenerator<string[]> {
   const command = rangeCommand(counter, window);
+  yield* pagesOf(async (first, last) => {
+    const [page] = (await readPart(client, counter, part, [[command, index, first, last]])) as [string[]];
+    return page;
+  });
+}
+
+/** All members that `read` gives by their positions, in pages; none is empty. */
+export async function* pagesOf(read: (first: number, last: number) => Promise<string[]>): AsyncGenerator<string[]> {
   for (let at = 0; ; at += PAGE) {
-    const [page] = (await readPart(client, counter, part, [[command, index, at, at + PAGE - 1]])) as [string[]];
+    const page = await read(at, at + PAGE - 1);
     if (page.length > 0) yield page;
     if (page.length < PAGE) return;
   }

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Lookups } from "../../src/query/lookups.ts";
-import type { RedisClient } from "../../src/redis/client.ts";
 import { advanceMark, parseMarks } from "../../src/redis/commands/marks.ts";
 import { marksField } from "../../src/redis/keys.ts";
+import { beforeCommand } from "../support/before-command.ts";
 import { describeOnDatabases } from "../support/databases.ts";
 import { changing } from "../support/harness.ts";
 import { startTestRedis, type TestRedis } from "../support/redis.ts";
@@ -19,25 +19,6 @@ afterAll(() => redis.stop());
 /** From the second minute of all events on, so that minutes must be read, too. */
 const SPAN = { from: Date.parse("2015-09-12T03:01:00Z"), to: Date.parse("2100-01-01T00:00:00Z") };
 
-/** A client that lets something happen before its n-th read: a pipeline, or a script. */
-function interrupted(client: RedisClient, before: number, happen: () => Promise<void>): RedisClient {
-  let reads = 0;
-  const read = async <Reply>(run: () => Promise<Reply>) => {
-    if (++reads === before) await happen();
-    return run();
-  };
-  const evalsha = (...args: Parameters<RedisClient["evalsha"]>) => read(() => client.evalsha(...args));
-  const pipeline = (commands: unknown[][]) => ({ exec: () => read(() => client.pipeline(commands).exec()) });
-  return new Proxy(client, {
-    get: (target, name) => {
-      if (name === "evalsha") return evalsha;
-      if (name === "pipeline") return pipeline;
-      const value: unknown = Reflect.get(target, name);
-      return typeof value === "function" ? value.bind(target) : value;
-    },
-  });
-}
-
 describeOnDatabases((startDatabase) => {
   test("a lookup that buckets leave under sees each of them once", { timeout: 300_000 }, async () => {
     const stage = await ColdStage.open(redis, startDatabase);
@@ -53,7 +34,7 @@ describeOnDatabases((startDatabase) => {
         await stage.work().exportPartition(0);
         await stage.work().forgetPartition(0);
       };
-      const client = interrupted(harness.client, before, move);
+      const client = beforeCommand(harness.client, before, move);
       const lookups = new Lookups({ ...harness.lookupsDependencies, client });
       const subject = { owner: "total" as const, shown: { key: null } };
       const { count } = await lookups.value({ counter, subject, span: SPAN });

@@ -95,14 +95,14 @@ export interface FoldedOwner {
   readonly sketches: readonly string[];
 }
 
-/** Folds a slice of a bucket's owners, see lua/fold.lua. `false` when the bucket was folded before, or its counter deleted. */
+/** Folds a slice of a bucket's owners, see lua/fold.lua; nothing where the bucket is folded, or its counter deleted. */
 export async function foldSlice(
   client: RedisClient,
   scripts: Scripts,
   partition: PartitionKeys,
   bucket: FoldedBucket,
   owners: readonly FoldedOwner[],
-): Promise<boolean> {
+): Promise<void> {
   const { counter, window, start, field, lists, index, board } = bucket;
   const keys = [partition.cold, ...(index === null ? [] : [index]), ...(board === null ? [] : [board])];
   const asked = owners.map(({ owner, hash, finer, sketches }) => {
@@ -120,5 +120,5 @@ export async function foldSlice(
     boardSize: BOARD_SIZE,
     owners: asked,
   };
-  return (await scripts.get("fold").run(client, keys, [packForLua(args)])) === 1;
+  await scripts.get("fold").run(client, keys, [packForLua(args)]);
 }
