@@ -8,12 +8,12 @@ import { packEvent } from "../src/core/packed.ts";
 import { CounterRegistry } from "../src/counters/registry.ts";
 import { Producer } from "../src/ingest/producer.ts";
 import { createLogger } from "../src/log.ts";
-import { Metrics } from "../src/metrics.ts";
 import type { Connections, RedisClient } from "../src/redis/client.ts";
 import { acquireLease } from "../src/redis/commands/lease.ts";
 import type { PartitionKeys } from "../src/redis/keys.ts";
 import { Scripts } from "../src/redis/scripts.ts";
 import { readNew } from "../src/stream/entries.ts";
+import { StreamMetrics } from "../src/stream/metrics.ts";
 import { type OwnerDependencies, PartitionOwner } from "../src/stream/owner.ts";
 
 /** Events in an entry, as a request of so many makes it. */
@@ -57,7 +57,7 @@ export async function drain(
   const registry = await CounterRegistry.open({ client, subscriber, scripts, partitions, onError: () => {} });
   await registry.put(parseCounter(definition) as CounterDefinition);
   const deps = { client, blocking, scripts, registry, dedupeHorizonMs: DEDUPE_HORIZON_MS };
-  const quiet = { metrics: new Metrics(), log: createLogger("silent") };
+  const quiet = { metrics: new StreamMetrics(), log: createLogger("silent") };
   let lanes = partitions.map((partition) => applyInBatches({ ...deps, ...quiet, partition, token: randomUUID() }));
   while (lanes.length > 0) {
     const going: typeof lanes = [];

@@ -13,7 +13,7 @@ import type { Logger } from "./log.ts";
 import { openPlatform, type Platform } from "./platform.ts";
 import type { RedisClient } from "./redis/client.ts";
 import { endArchiving, serveApi, serveLive, startAlerts, startArchivers, startJobs, startWorkers } from "./roles.ts";
-import type { Workers } from "./stream/workers.ts";
+import { WorkerThread } from "./stream/thread.ts";
 
 /** How long a stop waits for requests and batches that were taken, ms. */
 const DRAIN_MS = 10_000;
@@ -41,6 +41,9 @@ async function assemble(
   lifecycle: Lifecycle,
   onFatal: (reason: string) => void,
 ): Promise<App> {
+  // Its code loads while Redis is being found.
+  const thread = config.roles.has("worker") ? new WorkerThread(onFatal) : null;
+  lifecycle.onStop("end the workers' thread", async () => thread?.kill());
   const platform = await openPlatform(config, log, lifecycle, onFatal);
   const { client, connections, metrics } = platform;
   const has = (role: Parameters<typeof config.roles.has>[0]) => config.roles.has(role);
@@ -49,7 +52,9 @@ async function assemble(
     has("archive") && config.archive !== null && config.archive !== "off"
       ? await startArchivers(platform, config.archive)
       : null;
-  const workers = has("worker") ? await startWorkers(platform) : null;
+  const working = thread && startWorkers(platform, thread);
+  // It may fail before anybody waits for it.
+  working?.catch(() => undefined);
   const jobs = has("jobs") ? await startJobs(platform) : null;
   const alerts = has("jobs") ? await startAlerts(platform) : null;
 
@@ -57,20 +62,25 @@ async function assemble(
   const { allowedOrigins, rateLimit } = config;
   const quota = new Quota(await connections.open("prompt"), rateLimit);
   await protect(server, { ...platform, quota, allowedOrigins });
-  const troubles = () => findTroubles(client, workers);
-  await server.register(healthRoutes, { metrics, troubles, notes: () => findNotes(platform, archivers) });
+  await server.register(healthRoutes, {
+    metrics: async () => [await metrics.registry.metrics(), (await thread?.report())?.metrics ?? ""].join("\n"),
+    troubles: () => findTroubles(client, thread),
+    notes: () => findNotes(platform, archivers),
+  });
   if (jobs && alerts) await registerBoard(server, [...jobs.queues, alerts.queue]);
   if (has("api")) await serveApi(server, platform, quota);
   if (has("live")) await serveLive(server, platform);
+  await working;
   const url = await listen(server, config);
   lifecycle.onStop("finish requests", () => server.close());
   return { url, stop: () => lifecycle.stop() };
 }
 
-async function findTroubles(client: RedisClient, workers: Workers | null): Promise<string[]> {
+async function findTroubles(client: RedisClient, thread: WorkerThread | null): Promise<string[]> {
   const troubles: string[] = [];
   await client.ping().catch((error: Error) => troubles.push(`Redis does not answer: ${error.message}`));
-  const stopped = workers?.stoppedPartitions ?? 0;
+  const report = await thread?.report().catch((error: Error) => void troubles.push(error.message));
+  const stopped = report?.stoppedPartitions ?? 0;
   if (stopped > 0) troubles.push(`${stopped} partitions are stopped by an error; see the log`);
   return troubles;
 }

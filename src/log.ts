@@ -37,3 +37,12 @@ export function createLogger(level: string, destination: DestinationStream = pin
 function withoutSecrets(line: string): string {
   return SECRET_TEXTS.reduce((text, [pattern, replacement]) => text.replace(pattern, replacement), line);
 }
+
+/** A connection that is down says so once a try; one line per change is enough. */
+export function connectionLog(log: Logger): (error: Error) => void {
+  let last = "";
+  return (error) => {
+    if (error.message !== last) log.warn({ err: error }, "Redis connection failed");
+    last = error.message;
+  };
+}

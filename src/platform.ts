@@ -8,7 +8,7 @@ import { ConfigurationError } from "./core/errors.ts";
 import { Problem } from "./core/problem.ts";
 import { CounterRegistry } from "./counters/registry.ts";
 import type { Lifecycle } from "./lifecycle.ts";
-import type { Logger } from "./log.ts";
+import { connectionLog, type Logger } from "./log.ts";
 import { Metrics } from "./metrics.ts";
 import { Connections, type RedisClient, type RedisTarget } from "./redis/client.ts";
 import { checkServer, openDeployment } from "./redis/deployment.ts";
@@ -90,15 +90,6 @@ async function startEmbedded(
   lifecycle.onStop("stop the embedded Redis", () => redis.stop());
   log.info({ version: redis.version, pid: redis.pid }, "embedded Redis is ready");
   return { kind: "single", options: { ...redis.address } };
-}
-
-/** A connection that is down says so once a try; one line per change is enough. */
-function connectionLog(log: Logger): (error: Error) => void {
-  let last = "";
-  return (error) => {
-    if (error.message !== last) log.warn({ err: error }, "Redis connection failed");
-    last = error.message;
-  };
 }
 
 /** Throws a ConfigurationError where everybody could reach the service, and nobody would need a key. */

@@ -36,7 +36,7 @@ import type { RedisClient } from "./redis/client.ts";
 import { isArchiving, leaveArchive } from "./redis/commands/lake.ts";
 import { ALERTS, type PartitionKeys } from "./redis/keys.ts";
 import { timeAt } from "./redis/time.ts";
-import { Workers } from "./stream/workers.ts";
+import type { WorkerThread } from "./stream/thread.ts";
 
 /** What each role runs, on a platform. */
 
@@ -46,13 +46,17 @@ const REPLICAS_TIMEOUT_MS = 2_000;
 const DASHBOARD_DIRECTORY = fileURLToPath(new URL("../dist/dashboard", import.meta.url));
 
 /** Role `worker`: applies what is on the streams. */
-export async function startWorkers(platform: Platform): Promise<Workers> {
-  const { config, lifecycle, client, partitions } = platform;
-  const workers = new Workers({ ...platform, client: platform.working, dedupeHorizonMs: config.dedupeHorizonMs });
+export async function startWorkers(platform: Platform, thread: WorkerThread): Promise<void> {
+  const { config, lifecycle, log, client, connections, partitions } = platform;
+  const { dedupeHorizonMs } = config;
+  lifecycle.onStop("finish batches and give leases back", () => thread.stop());
   if (config.redis === null) await freeLeases(client, partitions);
-  workers.start();
-  lifecycle.onStop("finish batches and give leases back", () => workers.stop());
-  return workers;
+  await thread.start({
+    redis: connections.target,
+    partitions: partitions.length,
+    dedupeHorizonMs,
+    logLevel: log.level,
+  });
 }
 
 /** The lock of the data directory proves that no other worker lives, so leases of a killed one need not run out. */

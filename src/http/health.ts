@@ -1,9 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from "@fastify/type-provider-typebox";
+import { Registry } from "prom-client";
 import { Type } from "typebox";
-import type { Metrics } from "../metrics.ts";
 
 export interface HealthOptions {
-  readonly metrics: Metrics;
+  /** In Prometheus's exposition format. */
+  readonly metrics: () => Promise<string>;
   /** What keeps the service from doing its work just now, a sentence each. */
   readonly troubles: () => Promise<string[]>;
   /** What somebody should look at, although the service does its work. */
@@ -66,6 +67,6 @@ export const healthRoutes: FastifyPluginAsyncTypebox<HealthOptions> = async (app
       config: { scope: "read" },
       schema: { tags, operationId: "getMetrics", summary: "Prometheus metrics", response: { 200: Exposition } },
     },
-    async (_request, reply) => reply.type(metrics.registry.contentType).send(await metrics.registry.metrics()),
+    async (_request, reply) => reply.type(Registry.PROMETHEUS_CONTENT_TYPE).send(await metrics()),
   );
 };

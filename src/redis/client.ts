@@ -151,17 +151,17 @@ export function primariesOf(client: RedisClient): Redis[] {
 
 /** Makes the connections of a process and closes them all. */
 export class Connections {
-  readonly #target: RedisTarget;
+  readonly target: RedisTarget;
   readonly #onError: (error: Error) => void;
   readonly #open = new Set<RedisClient>();
 
   constructor(target: RedisTarget, onError: (error: Error) => void) {
-    this.#target = target;
+    this.target = target;
     this.#onError = onError;
   }
 
   get isCluster(): boolean {
-    return this.#target.kind === "cluster";
+    return this.target.kind === "cluster";
   }
 
   /** A connection that has been made once; afterwards it reconnects by itself. */
@@ -180,9 +180,9 @@ export class Connections {
   }
 
   #make(options: RedisOptions): RedisClient {
-    const redisOptions = { ...options, ...this.#target.options, replyMapping: "legacy" as const };
-    if (this.#target.kind === "single") return joiningWrites(encodingTogether(new Redis(redisOptions)));
-    const cluster = new Cluster(this.#target.nodes, {
+    const redisOptions = { ...options, ...this.target.options, replyMapping: "legacy" as const };
+    if (this.target.kind === "single") return joiningWrites(encodingTogether(new Redis(redisOptions)));
+    const cluster = new Cluster(this.target.nodes, {
       lazyConnect: true,
       enableOfflineQueue: options.enableOfflineQueue ?? true,
       clusterRetryStrategy: retryStrategy,

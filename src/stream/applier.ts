@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Counter } from "../core/counter.ts";
 import type { Definitions } from "../counters/definitions.ts";
 import type { CounterRegistry } from "../counters/registry.ts";
-import type { Metrics } from "../metrics.ts";
+
 import type { RedisClient } from "../redis/client.ts";
 import { type ApplyOutcome, applyBatch, parseClock, type Seen } from "../redis/commands/apply.ts";
 import { KnownFolds } from "../redis/commands/fold.ts";
@@ -12,6 +12,7 @@ import { Admission } from "./admission.ts";
 import type { Dedupe } from "./dedupe.ts";
 import type { EntryBatch } from "./entries.ts";
 import { type MatchedEntry, matchEntries } from "./match.ts";
+import type { StreamMetrics } from "./metrics.ts";
 import { type Plan, planBatch } from "./plan.ts";
 import { NO_SIGHTINGS, questionsOf, type Sightings, type Sought, seek, sight } from "./sightings.ts";
 
@@ -27,7 +28,7 @@ export interface ApplierDependencies {
   readonly client: RedisClient;
   readonly scripts: Scripts;
   readonly registry: CounterRegistry;
-  readonly metrics: Metrics;
+  readonly metrics: StreamMetrics;
 }
 
 /** The lease is gone: somebody else applies this partition now. */

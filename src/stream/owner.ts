@@ -1,5 +1,6 @@
 import { BATCH_EVENTS_MAX } from "../core/limits.ts";
 import type { Logger } from "../log.ts";
+import { pause } from "../pause.ts";
 import type { RedisClient } from "../redis/client.ts";
 import { dropFamilies } from "../redis/commands/drop.ts";
 import { noteTakeOver, type Suspect } from "../redis/commands/take-over.ts";
@@ -13,6 +14,11 @@ import { appliesOneByOne, GIVE_UP_FROM } from "./suspect.ts";
 const BLOCK_MS = 1_000;
 /** Batches that one read is to bring about where so much waits. */
 const READ_BATCHES = 2;
+/**
+ * Least time between two reads where nothing waits, ms. A call of the script costs as much as ten events in it, so what
+ * comes one by one is gathered; the first one after a pause is read at once.
+ */
+const GATHER_MS = 4;
 const DROP_EVERY_MS = 1_000;
 /** How often pending entries that nobody holds are looked for, ms. */
 const CHECK_EVERY_MS = 5_000;
@@ -41,6 +47,7 @@ export class PartitionOwner {
   readonly #applier: Applier;
   readonly #suspect: Suspect | null;
   readonly #readCount = new ReadCount(READ_BATCHES * BATCH_EVENTS_MAX);
+  #readAt = 0;
   #droppedAt = 0;
   #checkedAt = performance.now();
 
@@ -83,8 +90,16 @@ export class PartitionOwner {
       await this.#applyAll(read.batches, readsAhead ? next : null);
       if (check) await this.#checkPending(signal);
       if (isIdle) await this.#dropByTime();
-      if (!readsAhead) next = this.#readAhead();
+      if (!readsAhead) {
+        await this.#gather(signal);
+        next = this.#readAhead();
+      }
     }
+  }
+
+  async #gather(signal: AbortSignal): Promise<void> {
+    const rest = this.#readAt + GATHER_MS - performance.now();
+    if (rest > 0) await pause(rest, signal);
   }
 
   /**
@@ -124,6 +139,7 @@ export class PartitionOwner {
   }
 
   async #readNew(): Promise<ReceivedEntry[]> {
+    this.#readAt = performance.now();
     const entries = await readNew(this.#deps.blocking, this.#deps.partition, this.#readCount.entries, BLOCK_MS);
     this.#readCount.learn(entries);
     return entries;

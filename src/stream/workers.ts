@@ -1,7 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { CounterRegistry } from "../counters/registry.ts";
 import type { Logger } from "../log.ts";
-import type { Metrics } from "../metrics.ts";
 import { pause } from "../pause.ts";
 import type { Connections, RedisClient } from "../redis/client.ts";
 import { acquireLease, releaseLease, type TickingCounter, tick } from "../redis/commands/lease.ts";
@@ -10,6 +9,7 @@ import type { PartitionKeys } from "../redis/keys.ts";
 import type { Scripts } from "../redis/scripts.ts";
 import { DefinitionsSetBack, LeaseLost } from "./applier.ts";
 import { tickingCounters } from "./floors.ts";
+import type { StreamMetrics } from "./metrics.ts";
 import { PartitionOwner } from "./owner.ts";
 
 const TICK_MS = 1_000;
@@ -25,7 +25,7 @@ export interface WorkersDependencies {
   readonly partitions: readonly PartitionKeys[];
   readonly registry: CounterRegistry;
   readonly dedupeHorizonMs: number;
-  readonly metrics: Metrics;
+  readonly metrics: StreamMetrics;
   readonly log: Logger;
 }
 

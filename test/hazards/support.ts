@@ -1,14 +1,14 @@
 import { Redis } from "ioredis";
 import { pino } from "pino";
 import { CounterRegistry } from "../../src/counters/registry.ts";
-import { Metrics } from "../../src/metrics.ts";
+import { StreamMetrics } from "../../src/stream/metrics.ts";
 import { Workers } from "../../src/stream/workers.ts";
 import type { Harness } from "../support/harness.ts";
 import type { TestRedis } from "../support/redis.ts";
 
 export interface RunningWorkers {
   readonly workers: Workers;
-  readonly metrics: Metrics;
+  readonly metrics: StreamMetrics;
   /** Messages of errors and worse, as an operator would be woken by. */
   readonly alarms: string[];
   stop(): Promise<void>;
@@ -22,7 +22,7 @@ export async function startWorkers(redis: TestRedis, harness: Harness): Promise<
   const registry = await CounterRegistry.open({ client, subscriber, scripts, partitions, onError: () => {} });
   const alarms: string[] = [];
   const log = pino({ level: "error" }, { write: (line) => void alarms.push(JSON.parse(line).msg) });
-  const metrics = new Metrics();
+  const metrics = new StreamMetrics();
   const dedupeHorizonMs = 3_600_000;
   const workers = new Workers({
     connections,
@@ -44,7 +44,7 @@ export async function startWorkers(redis: TestRedis, harness: Harness): Promise<
 }
 
 /** Value of a metric's sample, summed over its labels. */
-export async function metric(metrics: Metrics, name: string): Promise<number> {
+export async function metric(metrics: StreamMetrics, name: string): Promise<number> {
   const found = await metrics.registry.getSingleMetric(name)?.get();
   if (!found) throw new Error(`no metric ${name}`);
   return found.values.reduce((sum, { value }) => sum + value, 0);

@@ -1,10 +1,10 @@
 import { Definitions } from "../../dist/counters/definitions.js";
 import { CounterRegistry } from "../../dist/counters/registry.js";
 import { createLogger } from "../../dist/log.js";
-import { Metrics } from "../../dist/metrics.js";
 import { Connections } from "../../dist/redis/client.js";
 import { partitionKeys } from "../../dist/redis/keys.js";
 import { Scripts } from "../../dist/redis/scripts.js";
+import { StreamMetrics } from "../../dist/stream/metrics.js";
 import { Workers } from "../../dist/stream/workers.js";
 
 /**
@@ -25,7 +25,7 @@ const workers = new Workers({
   ...shared,
   registry: await CounterRegistry.open({ ...shared, subscriber, onError: () => {} }),
   dedupeHorizonMs: 3_600_000,
-  metrics: new Metrics(),
+  metrics: new StreamMetrics(),
   log: createLogger("silent"),
 });
 workers.start();

@@ -1,11 +1,11 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import type { CounterInput } from "../../src/core/counter.ts";
 import { parseCounter } from "../../src/core/counter-parse.ts";
-import { Metrics } from "../../src/metrics.ts";
 import { acquireLease } from "../../src/redis/commands/lease.ts";
 import { Applier } from "../../src/stream/applier.ts";
 import { Dedupe } from "../../src/stream/dedupe.ts";
 import { ensureGroup, type ReceivedEntry, readNew } from "../../src/stream/entries.ts";
+import { StreamMetrics } from "../../src/stream/metrics.ts";
 import { Harness, makeEvent } from "../support/harness.ts";
 import { startTestRedis, type TestRedis } from "../support/redis.ts";
 
@@ -38,7 +38,7 @@ async function openApplier(): Promise<Applier> {
   await acquireLease(client, scripts, partition(), "token");
   const dedupe = await Dedupe.load(client, partition(), HOUR);
   return Applier.open(
-    { partition: partition(), token: "token", client, scripts, registry, metrics: new Metrics() },
+    { partition: partition(), token: "token", client, scripts, registry, metrics: new StreamMetrics() },
     dedupe,
   );
 }

@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { createLogger } from "../../src/log.ts";
-import { Metrics } from "../../src/metrics.ts";
 import { Connections } from "../../src/redis/client.ts";
 import { readNew } from "../../src/stream/entries.ts";
+import { StreamMetrics } from "../../src/stream/metrics.ts";
 import { Workers } from "../../src/stream/workers.ts";
 import { Harness, makeEvent } from "../support/harness.ts";
 import { COUNTING, TcpProxy } from "../support/proxy.ts";
@@ -46,7 +46,7 @@ async function startWorkers() {
     partitions,
     registry,
     dedupeHorizonMs: 3_600_000,
-    metrics: new Metrics(),
+    metrics: new StreamMetrics(),
     log: createLogger("silent"),
   });
   workers.start();

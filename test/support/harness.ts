@@ -8,12 +8,12 @@ import { type PackedEvent, packEvent } from "../../src/core/packed.ts";
 import { CounterRegistry } from "../../src/counters/registry.ts";
 import { Producer, shareOut } from "../../src/ingest/producer.ts";
 import { createLogger } from "../../src/log.ts";
-import { Metrics } from "../../src/metrics.ts";
 import { Lookups, type LookupsDependencies } from "../../src/query/lookups.ts";
 import type { RedisClient } from "../../src/redis/client.ts";
 import { acquireLease } from "../../src/redis/commands/lease.ts";
 import { type PartitionKeys, partitionKeys } from "../../src/redis/keys.ts";
 import { readPackagedScript, type ScriptName, Scripts } from "../../src/redis/scripts.ts";
+import { StreamMetrics } from "../../src/stream/metrics.ts";
 import { PartitionOwner } from "../../src/stream/owner.ts";
 import type { TestRedis } from "./redis.ts";
 
@@ -144,7 +144,7 @@ export class Harness {
       scripts,
       registry,
       dedupeHorizonMs: this.#horizonMs,
-      metrics: new Metrics(),
+      metrics: new StreamMetrics(),
       log: createLogger("silent"),
     });
   }
