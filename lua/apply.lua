@@ -227,7 +227,8 @@ local function addTo(hash, sketch, field, count, units, micros, members)
   local reply = call('HINCRBY', key, field, intOf(count))
   if units ~= 0 then addUnits(key, field, units) end
   if micros ~= 0 then call('HINCRBY', key, field .. 'f', int(micros)) end
-  if members then
+  if type(members) == 'string' then call('PFADD', KEYS[sketch], members)
+  elseif members then
     if #members <= UNPACK_MAX then call('PFADD', KEYS[sketch], unpack(members))
     else callMany(members, 'PFADD', KEYS[sketch]) end
   end
@@ -266,7 +267,7 @@ local corrections = {}
 local function correct(bucket, owner, count, units, micros, members)
   call('HSET', COLD, bucket.corrected, '1')
   corrections[#corrections + 1] = { counters[bucket.counter].generation, int(bucket.start), owner, int(count),
-    int(units), int(micros), members or {} }
+    int(units), int(micros), type(members) == 'string' and { members } or members or {} }
 end
 
 for _, bucket in ipairs(buckets) do
@@ -283,8 +284,8 @@ for _, bucket in ipairs(buckets) do
     if bucket.sorted > 0 then bucket.windows, bucket.sortedArgs = windowsOf(bucket), sortedOf(bucket) end
   end
 end
-for c = 1, #cells do
-  local position, first, key, count, units, micros, members = unpack(cells[c])
+for c = 1, #cells, 7 do
+  local position, first, key, count, units, micros, members = unpack(cells, c, c + 6)
   local bucket = buckets[position]
   local windows = bucket.windows
   if windows then

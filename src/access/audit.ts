@@ -1,4 +1,4 @@
-import type { FastifyInstance } from "fastify";
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { scopeOf } from "../http/scope.ts";
 import type { Logger } from "../log.ts";
 import { SAFE_METHODS } from "./guard.ts";
@@ -10,13 +10,16 @@ import { SAFE_METHODS } from "./guard.ts";
 export function installAudit(app: FastifyInstance, log: Logger): void {
   // Whatever the level of the log: who did it is asked when it is too late to raise that.
   const trail = log.child({ audit: true }, log.level === "silent" ? {} : { level: "info" });
-  app.addHook("onResponse", async (request, reply) => {
-    if (request.is404 || scopeOf(request) !== "admin" || SAFE_METHODS.has(request.method)) return;
+  const note = (request: FastifyRequest, reply: FastifyReply) => {
     const { id, caller, ip, method, url } = request;
     const key = caller?.key ? { id: caller.key.id, name: caller.key.name } : null;
     trail.info(
       { requestId: id, key, address: ip, method, path: url.split("?")[0], status: reply.statusCode },
       "admin call",
     );
+  };
+  app.addHook("onResponse", (request, reply, done) => {
+    if (!request.is404 && scopeOf(request) === "admin" && !SAFE_METHODS.has(request.method)) note(request, reply);
+    done();
   });
 }

@@ -8,10 +8,7 @@ import type { Identity } from "./identity.ts";
 export type PackedEvent = string;
 
 /** An event that came out of a stream entry. */
-export interface ReceivedEvent {
-  readonly event: Event;
-  readonly identity: Identity;
-}
+export interface ReceivedEvent extends Event, Identity {}
 
 export function packEvent(event: Event, identity: Identity): PackedEvent {
   const { id, source, type, time, subject, data } = event;
@@ -47,8 +44,14 @@ function unpackEvent(value: unknown): ReceivedEvent | Poison {
   // By position: taking an array apart goes through its iterator, which costs as much as all else here.
   const packed = value as PackedFields;
   return {
-    event: { id: packed[2], source: packed[3], type: packed[4], time: packed[5], subject: packed[6], data: packed[7] },
-    identity: { fingerprint: packed[0], spread: packed[1] },
+    fingerprint: packed[0],
+    spread: packed[1],
+    id: packed[2],
+    source: packed[3],
+    type: packed[4],
+    time: packed[5],
+    subject: packed[6],
+    data: packed[7],
   };
 }
 

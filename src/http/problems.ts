@@ -19,7 +19,7 @@ export function installProblems(app: FastifyInstance): void {
   app.setErrorHandler((error: FastifyError, request, reply) => {
     const problem = toProblem(error);
     if (problem.code === "internal")
-      request.log.error({ err: error, route: request.routeOptions.url }, "request failed");
+      request.log.error({ requestId: request.id, err: error, route: request.routeOptions.url }, "request failed");
     return sendProblem(reply, problem);
   });
   app.setNotFoundHandler((request, reply) =>

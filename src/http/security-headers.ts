@@ -22,7 +22,8 @@ export const PAGE_POLICY = [
 ].join("; ");
 
 export function installSecurityHeaders(app: FastifyInstance): void {
-  app.addHook("onRequest", async (_request, reply) => {
+  app.addHook("onRequest", (_request, reply, done) => {
     reply.headers(HEADERS);
+    done();
   });
 }

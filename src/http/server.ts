@@ -26,6 +26,8 @@ export async function createServer(log: Logger, metrics: Metrics): Promise<Fasti
     // What the router refuses before there is a route.
     frameworkErrors: (error, _request, reply) => sendProblem(reply as never, toProblem(error)),
     genReqId: () => randomUUID(),
+    // One for each request costs 3 µs, and next to none of them writes a line: those that do name the request themselves.
+    childLoggerFactory: (logger) => logger,
     forceCloseConnections: "idle",
     routerOptions: { maxParamLength: 1_024 },
   }).withTypeProvider<TypeBoxTypeProvider>();

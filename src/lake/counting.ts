@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Counter } from "../core/counter.ts";
-import type { Event } from "../core/event.ts";
+import type { ReceivedEvent } from "../core/packed.ts";
 import { Definitions } from "../counters/definitions.ts";
 import type { CounterRegistry } from "../counters/registry.ts";
 import type { RedisClient } from "../redis/client.ts";
@@ -97,16 +97,15 @@ export class LakeCounting {
 
 /** Rows of one partition, gathered by their arrival, which moves the clocks. */
 function entriesOf(rows: readonly LakeRow[]): ReceivedEntry[] {
-  const byArrival = new Map<number, Event[]>();
+  const byArrival = new Map<number, ReceivedEvent[]>();
   for (const { arrived, id, source, type, time, subject, data } of rows) {
-    const event = { id, source, type, time, subject, data: data === null ? null : JSON.parse(data) };
+    const event = { ...NO_IDENTITY, id, source, type, time, subject, data: data === null ? null : JSON.parse(data) };
     const events = byArrival.get(arrived);
     if (events) events.push(event);
     else byArrival.set(arrived, [event]);
   }
   return [...byArrival].map(([arrival, events]) => {
-    const received = events.map((event) => ({ event, identity: NO_IDENTITY }));
-    return { id: `${arrival}-0`, arrival, reply: "", ticket: "", readmit: null, events: received };
+    return { id: `${arrival}-0`, arrival, reply: "", ticket: "", readmit: null, events };
   });
 }
 

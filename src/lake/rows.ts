@@ -27,7 +27,7 @@ export function rowsOf(partition: number, { id: entry, arrival, readmit, events 
   const sequence = Number(entry.slice(entry.indexOf("-") + 1));
   return events.flatMap((item, index) => {
     if ("fault" in item) return [];
-    const { id, source, type, time, subject, data } = item.event;
+    const { id, source, type, time, subject, data } = item;
     const text = data === null ? null : JSON.stringify(data);
     return {
       partition,

@@ -156,7 +156,7 @@ async function readmitAll(late: Ledger, generation: number, pass: () => void): P
 function showPayload(payload: string): unknown {
   const [item] = unpackPayload(payload) ?? [];
   if (!item || "fault" in item) return payload;
-  const { id, source, type, time, subject, data } = item.event;
+  const { id, source, type, time, subject, data } = item;
   return {
     id,
     source,

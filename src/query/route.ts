@@ -203,7 +203,7 @@ export const queryRoutes: FastifyPluginAsyncTypebox<QueryRoutesOptions> = async 
           return await runQuery(lookups, options.registry, query as Query, signal);
         } catch (error) {
           const problem = toProblem(error);
-          if (problem.code === "internal") request.log.error({ err: error }, "query failed");
+          if (problem.code === "internal") request.log.error({ requestId: request.id, err: error }, "query failed");
           return problem.toDocument();
         }
       };

@@ -35,14 +35,17 @@ export class Admission {
   /** Learns about every key of the entries; afterwards `admitted` answers for their hits. */
   async learn(entries: readonly MatchedEntry[]): Promise<void> {
     const unknown = new Map<string, { hit: Hit; keys: Set<string> }>();
-    for (const hit of hitsOf(entries)) {
-      if (hit.key === null) continue;
+    const ask = (hit: Hit) => {
+      if (hit.key === null) return;
       const answers = this.#answersFor(hit);
-      if (answers?.admitted.has(hit.key) || answers?.refused.has(hit.key)) continue;
+      if (answers?.admitted.has(hit.key) || answers?.refused.has(hit.key)) return;
       const question = questionOf(hit);
       const asked = unknown.get(question) ?? { hit, keys: new Set() };
       unknown.set(question, asked);
       asked.keys.add(hit.key);
+    };
+    for (const { events } of entries) {
+      for (const event of events) if ("hits" in event) for (const hit of event.hits) ask(hit);
     }
     const learning = Promise.all([...unknown].map(([question, { hit, keys }]) => this.#ask(question, hit, [...keys])));
     await learning.finally(() => this.#latest.clear());
@@ -72,12 +75,6 @@ export class Admission {
 
   admitted(hit: Hit): boolean {
     return hit.key === null || !this.#answersFor(hit)?.refused.has(hit.key);
-  }
-}
-
-function* hitsOf(entries: readonly MatchedEntry[]): Generator<Hit> {
-  for (const { events } of entries) {
-    for (const event of events) if ("hits" in event) yield* event.hits;
   }
 }
 

@@ -76,16 +76,16 @@ export class Dedupe {
     return this.#horizonMs + EXPIRY_MARGIN_MS;
   }
 
-  slotFor({ event, identity }: ReceivedEvent, arrival: number): Slot {
-    const time = identityTime(event.id);
-    if (time !== null) return this.#sliceFor(time, identity.spread % SLICE_SUBSETS);
+  slotFor({ id, spread }: ReceivedEvent, arrival: number): Slot {
+    const time = identityTime(id);
+    if (time !== null) return this.#sliceFor(time, spread % SLICE_SUBSETS);
     const current = this.#currentGeneration(arrival);
     current.last = Math.max(current.last, arrival);
     current.size++;
     const sets = this.#generations
       .filter((generation) => generation === current || generation.last >= arrival - this.#horizonMs)
       .reverse()
-      .map(({ family, subsets }) => this.#partition.fingerprints(family, identity.spread % subsets));
+      .map(({ family, subsets }) => this.#partition.fingerprints(family, spread % subsets));
     return { family: current.family, sets };
   }
 

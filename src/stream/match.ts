@@ -45,27 +45,26 @@ function matchEvent(
   { arrival, readmit }: ReceivedEntry,
   definitions: Definitions,
 ): MatchedEvent | Poison {
-  const { event, identity } = received;
-  const time = event.time ?? arrival;
+  const time = received.time ?? arrival;
   const hits: Hit[] = [];
-  for (const counter of definitions.forType(event.type)) {
+  for (const counter of definitions.forType(received.type)) {
     if (readmit !== null && readmit !== String(counter.generation)) continue;
-    if (!matchesWhere(counter, event)) continue;
-    if (!sumInRange(counter, event)) {
+    if (!matchesWhere(counter, received)) continue;
+    if (!sumInRange(counter, received)) {
       // Ingest refuses such events; a counter made since then can still meet one.
       return {
         fault: `${counter.definition.sum}: beyond the range of sums`,
-        payload: packPayload([packEvent(event, identity)]),
+        payload: packPayload([packEvent(received, received)]),
       };
     }
-    const value = counter.sum && readField(event, counter.sum);
+    const value = counter.sum && readField(received, counter.sum);
     hits.push({
       counter,
       layer: readmit === null ? "base" : "corrected",
       bucket: bucketStart(time, finestOf(counter).ms),
-      key: counter.by.length === 0 ? null : keyOf(counter, event),
+      key: counter.by.length === 0 ? null : keyOf(counter, received),
       micro: typeof value === "number" ? toMicro(value) : 0,
-      member: (counter.unique && scalarText(readField(event, counter.unique))) ?? false,
+      member: (counter.unique && scalarText(readField(received, counter.unique))) ?? false,
     });
   }
   return { received, time, hits };

@@ -131,7 +131,7 @@ class Planner {
           }),
       })),
       buckets: this.#buckets,
-      cells: this.#cells.map(toBatchCell),
+      cells: flatten(this.#cells),
       inserts,
       families: [...new Set(sightings.inserts.map(({ family }) => family))],
       dead: this.#dead,
@@ -168,7 +168,7 @@ class Planner {
       if (hit.key !== null) addTo(this.#cell(bucket, hit), hit);
       if (!bucket.ledger) continue;
       // The ledger keeps the time that was taken for the event, which its entry's id will not tell any more.
-      const payload = packPayload([packEvent({ ...received.event, time }, received.identity)]);
+      const payload = packPayload([packEvent({ ...received, time }, received)]);
       bucket.ledger.push({ entry, event: this.#events, hit: this.#hits, payload });
     }
   }
@@ -257,8 +257,20 @@ class Planner {
   }
 }
 
-function toBatchCell({ bucket, at, key, count, units, micros, members }: CellPlan): BatchCell {
-  return [bucket, at, key, count, units, micros, members];
+function flatten(cells: readonly CellPlan[]): Batch["cells"] {
+  const flat: BatchCell[number][] = [];
+  for (const { bucket, at, key, count, units, micros, members } of cells) {
+    flat.push(
+      bucket,
+      at,
+      key,
+      count,
+      units,
+      micros,
+      members && members.length === 1 ? (members[0] as string) : members,
+    );
+  }
+  return flat;
 }
 
 const noNumbers = (): Numbers => ({ count: 0, units: 0, micros: 0, members: false });

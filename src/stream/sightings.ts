@@ -65,4 +65,4 @@ export function sight(sought: readonly Sought[], { applied, fingerprints }: Seen
   return { applied, duplicates, inserts: inserts.filter((insert) => insert.fingerprints.length > 0) };
 }
 
-const fingerprintOf = ({ received }: MatchedEvent): string => received.identity.fingerprint;
+const fingerprintOf = ({ received }: MatchedEvent): string => received.fingerprint;

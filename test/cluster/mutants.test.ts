@@ -1,5 +1,6 @@
-import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, onTestFinished, test, vi } from "vitest";
 import { META, partitionKeys } from "../../src/redis/keys.ts";
+import { Scripts } from "../../src/redis/scripts.ts";
 import type { TestApp } from "../support/app.ts";
 import { startTestCluster, type TestCluster } from "../support/cluster.ts";
 import { expectCounted, judge } from "./lookups.ts";
@@ -41,19 +42,35 @@ async function startMutant(): Promise<TestApp> {
   return app;
 }
 
+/** Workers made of the mocked modules, in this thread: those of a service have one of their own. */
+async function importMutant() {
+  vi.resetModules();
+  const { startWorkers } = await import("../hazards/support.ts");
+  const { Connections, parseRedisUrl } = await import("../../src/redis/client.ts");
+  return { startWorkers, connections: new Connections(parseRedisUrl(cluster.url), () => {}) };
+}
+
 test("were a read that the move of its stream ends taken for fatal, the partition would stop", async () => {
   vi.doMock(FAILURES, async (original) => {
     const actual = (await original()) as Failures;
     const isEnded = (error: unknown) => error instanceof Error && error.message.startsWith("UNBLOCKED");
     return { ...actual, isFatalReply: (error: unknown) => isEnded(error) || actual.isFatalReply(error) };
   });
-  const { call } = await startMutant();
+  const { startWorkers, connections } = await importMutant();
+  const running = await startWorkers(
+    { connections },
+    { scripts: new Scripts(), partitions: partitionKeys(PARTITIONS) },
+  );
+  onTestFinished(async () => {
+    await running.stop();
+    connections.closeAll();
+  });
   // Again until the stream goes while the owner waits for entries, which it does most of the time.
   const moveAndLook = async () => {
     await (await SlotMove.begin(cluster, STREAM)).finish();
-    return (await call("GET", "/readyz")).body.troubles;
+    return running.workers.stoppedPartitions;
   };
-  await expect.poll(moveAndLook, WITHIN).toEqual([expect.stringContaining("stopped")]);
+  await expect.poll(moveAndLook, WITHIN).toBe(1);
 });
 
 test("were a script without a node that holds all its keys no passing state, it would be answered 500", async () => {

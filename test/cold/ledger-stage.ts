@@ -117,7 +117,7 @@ export class LedgerStage {
       const page = await ledger.list(cursor, this.harness.counter("strict").generation);
       for (const { ref, fields } of page.entries) {
         const [item] = unpackPayload(fields.payload as string) ?? [];
-        found.push({ ref, id: item && "event" in item ? item.event.id : "unreadable" });
+        found.push({ ref, id: item && !("fault" in item) ? item.id : "unreadable" });
       }
       cursor = page.cursor ?? undefined;
       await between();

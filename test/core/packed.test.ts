@@ -34,7 +34,7 @@ describe("a validated event", () => {
         const value: unknown = JSON.parse(`{"id":"a","type":"t","subject":"s","data":{"x":${data}}}`);
         const event = validateEvent(value, 0, () => "") as Event;
         const [decoded] = unpackPayload(packPayload([packEvent(event, identity)])) as ReceivedEvent[];
-        expect(told(decoded?.event)).toEqual(told(event));
+        expect(told({ ...identity, ...event })).toEqual(told(decoded));
       }),
       { numRuns: 2_000 },
     );

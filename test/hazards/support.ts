@@ -15,8 +15,10 @@ export interface RunningWorkers {
 }
 
 /** The workers of a process, on connections and with a copy of the definitions of their own. */
-export async function startWorkers(redis: TestRedis, harness: Harness): Promise<RunningWorkers> {
-  const { connections } = redis;
+export async function startWorkers(
+  { connections }: Pick<TestRedis, "connections">,
+  harness: Pick<Harness, "scripts" | "partitions">,
+): Promise<RunningWorkers> {
   const [client, subscriber] = [await connections.open("prompt"), await connections.open("subscriber")];
   const { scripts, partitions } = harness;
   const registry = await CounterRegistry.open({ client, subscriber, scripts, partitions, onError: () => {} });

@@ -165,7 +165,7 @@ class Player {
     this.#models[p]?.applyBatch(
       fresh.map(({ arrival, events }) => ({
         arrival,
-        events: events.flatMap((item) => ("event" in item ? [item.event] : [])),
+        events: events.flatMap((item) => ("fault" in item ? [] : [item])),
       })),
     );
   }

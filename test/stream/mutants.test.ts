@@ -61,7 +61,7 @@ interface Mutant {
 /** Duplicates of what lies in the same batch pass for new. */
 function onlyKnownBefore({ duplicates, inserts, applied }: Sightings): Sightings {
   const inBatch = new Set(inserts.flatMap(({ fingerprints }) => fingerprints));
-  const known = [...duplicates].filter(({ received }) => !inBatch.has(received.identity.fingerprint));
+  const known = [...duplicates].filter(({ received }) => !inBatch.has(received.fingerprint));
   return { applied, inserts, duplicates: new Set(known) };
 }
 

@@ -89,8 +89,8 @@ export interface LedgerRow {
 }
 
 /**
- * One key in one finest bucket: position of the bucket, position of the hashes, which the sketches follow, the key's text
- * (`false` for the keys refused by `keysMax`), and its numbers. By position, since a batch has thousands of them.
+ * One key in one finest bucket, as seven values: position of the bucket, position of the hashes, which the sketches follow,
+ * the key's text (`false` for the keys refused by `keysMax`), and its numbers. A single member is no list.
  */
 export type BatchCell = readonly [
   bucket: number,
@@ -99,7 +99,7 @@ export type BatchCell = readonly [
   count: BatchNumbers["count"],
   units: BatchNumbers["units"],
   micros: BatchNumbers["micros"],
-  members: BatchNumbers["members"],
+  members: BatchNumbers["members"] | string,
 ];
 
 /** Everything that one script call needs; positions count from 1, as Lua does. */
@@ -120,7 +120,8 @@ export interface Batch {
   /** Of a batch from the lake: its number, from 1, and the field of the partition's state with that of the last one. */
   readonly rebuild?: { readonly field: string; readonly number: number };
   readonly buckets: readonly BatchBucket[];
-  readonly cells: readonly BatchCell[];
+  /** Cells, one behind the other: a batch has thousands of them, and a list of its own for each costs more than its values. */
+  readonly cells: readonly BatchCell[number][];
   readonly inserts: readonly BatchInsert[];
   /** Dedupe families that something is inserted in. */
   readonly families: readonly string[];
