@@ -18,7 +18,7 @@ const READ_BATCHES = 2;
  * Least time between two reads where nothing waits, ms. A call of the script costs as much as ten events in it, so what
  * comes one by one is gathered; the first one after a pause is read at once.
  */
-const GATHER_MS = 4;
+const GATHER_MS = 8;
 const DROP_EVERY_MS = 1_000;
 /** How often pending entries that nobody holds are looked for, ms. */
 const CHECK_EVERY_MS = 5_000;
