@@ -2,7 +2,6 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Counter } from "../core/counter.ts";
 import type { Definitions } from "../counters/definitions.ts";
 import type { CounterRegistry } from "../counters/registry.ts";
-
 import type { RedisClient } from "../redis/client.ts";
 import { type ApplyOutcome, applyBatch, parseClock, type Seen } from "../redis/commands/apply.ts";
 import { KnownFolds } from "../redis/commands/fold.ts";
