@@ -47,8 +47,10 @@ test("health and metrics answer", async () => {
   expect((await app.call("GET", "/livez")).body).toEqual({ status: "ok" });
   expect((await app.call("GET", "/readyz")).body).toEqual({ status: "ok", troubles: [], notes: [] });
   await app.call("POST", "/v1/events?wait=applied", [{ id: "m", type: "t" }, { id: "m", type: "t" }, 5]);
-  const { body: metrics } = await app.call("GET", "/metrics");
-  expect(metrics).toContain('tallymark_events_total{outcome="applied"} 1');
+  // What is counted is answered at once, and told by the workers' thread a moment later.
+  const told = async () => (await app.call("GET", "/metrics")).body;
+  await expect.poll(told).toContain('tallymark_events_total{outcome="applied"} 1');
+  const metrics = await told();
   expect(metrics).toContain('tallymark_events_total{outcome="duplicates"} 1');
   expect(metrics).toContain('tallymark_ingest_events_rejected_total{code="invalid_event"} 1');
   expect(await app.call("GET", "/nowhere")).toMatchObject({ status: 404, body: { code: "not_found" } });
