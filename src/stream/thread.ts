@@ -36,7 +36,8 @@ export class WorkerThread {
   readonly #worker = new Worker(ENTRY);
   readonly #exited: Promise<void>;
   #isStopping = false;
-  #hasEnded = false;
+  /** Why it has ended, if it has. */
+  #end: string | null = null;
 
   /**
    * Loads its code. `onFatal`: it has ended by itself, which nothing that happens to Redis or to events should make it do.
@@ -48,20 +49,21 @@ export class WorkerThread {
       reason = error instanceof Error ? String(error.stack) : String(error);
     });
     this.#worker.on("exit", () => {
-      this.#hasEnded = true;
-      if (!this.#isStopping) onFatal(`the workers' thread ended: ${reason}`);
+      this.#end = `the workers' thread has ended: ${reason}`;
+      if (!this.#isStopping) onFatal(this.#end);
     });
   }
 
   /** Resolves when the workers have begun; rejects when they could not. */
   async start(settings: ThreadSettings): Promise<void> {
     this.#ask({ do: "start", settings });
-    await once(this.#worker, "message");
+    await Promise.race([once(this.#worker, "message"), this.#exited]);
+    if (this.#end !== null) throw new Error(this.#end);
   }
 
   /** Rejects when it does not answer. */
   async report(): Promise<ThreadReport> {
-    if (this.#hasEnded) throw new Error("the workers' thread has ended");
+    if (this.#end !== null) throw new Error(this.#end);
     const { port1, port2 } = new MessageChannel();
     try {
       this.#ask({ do: "report", to: port2 }, port2);

@@ -63,8 +63,10 @@ test("a thread that cannot start says why, and so does one that has ended", asyn
   const thread = new WorkerThread((reason) => ends.push(reason));
   const nowhere: RedisTarget = { kind: "single", options: { host: "127.0.0.1", port: await freePort() } };
   await expect(thread.start(settings(nowhere))).rejects.toThrow(/ECONNREFUSED|Connection is closed/);
-  await expect.poll(() => ends).toEqual([expect.stringMatching(/^the workers' thread ended: .*Error/)]);
-  await expect(thread.report()).rejects.toThrow("the workers' thread has ended");
+  await expect.poll(() => ends).toEqual([expect.stringMatching(/^the workers' thread has ended: .*Error/)]);
+  for (const late of [thread.report(), thread.start(settings(nowhere))]) {
+    await expect(late).rejects.toThrow("the workers' thread has ended");
+  }
   // Nothing is left to be stopped.
   await thread.stop();
 });
