@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import type { RedisTarget } from "../../src/redis/client.ts";
 import { partitionKeys } from "../../src/redis/keys.ts";
 import { WorkerThread } from "../../src/stream/thread.ts";
+import { countAll } from "../hazards/support.ts";
 import { startTestApp } from "../support/app.ts";
 import { Harness, makeEvent } from "../support/harness.ts";
 import { freePort } from "../support/ports.ts";
@@ -24,12 +25,6 @@ const settings = (target: RedisTarget) => {
   return { redis: target, partitions: 2, dedupeHorizonMs: HOUR, logLevel: "silent" };
 };
 
-async function countAll(harness: Harness): Promise<unknown> {
-  const subject = { owner: "total", shown: { key: null } } as const;
-  const span = { from: TIME, to: TIME + HOUR };
-  return (await harness.lookups.value({ counter: harness.counter("all"), subject, span })).count;
-}
-
 test("a thread counts, tells of itself, and gives its partitions back", async () => {
   const counters = [{ name: "all", event: "*", by: ["subject"], windows: ["1h"], lateness: "4000d" }];
   const harness = await Harness.create(redis, { partitions: 2, counters });
@@ -38,10 +33,11 @@ test("a thread counts, tells of itself, and gives its partitions back", async ()
   await thread.start(settings(redis.target));
   await harness.send(Array.from({ length: 100 }, (_, i) => makeEvent({ id: `e${i % 90}`, time: TIME })));
   await expect.poll(() => countAll(harness)).toBe(90);
-  const { metrics, stoppedPartitions } = await thread.report();
-  expect(metrics).toContain('tallymark_events_total{outcome="applied"} 90\n');
-  expect(metrics).toContain('tallymark_events_total{outcome="duplicates"} 10\n');
-  expect(stoppedPartitions).toBe(0);
+  // What is counted is visible at once, and told a moment later.
+  const told = async () => (await thread.report()).metrics;
+  await expect.poll(told).toContain('tallymark_events_total{outcome="applied"} 90\n');
+  await expect.poll(told).toContain('tallymark_events_total{outcome="duplicates"} 10\n');
+  expect((await thread.report()).stoppedPartitions).toBe(0);
 
   await thread.stop();
   for (const { lease } of harness.partitions) expect(await harness.client.exists(lease)).toBe(0);
