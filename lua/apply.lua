@@ -25,7 +25,7 @@ Replies     {"lost"}                       the caller no longer owns the partiti
             {"fold"}                       a bucket is to be written to windows that the batch leaves to their fold, or not
                                            to windows that it writes; read the fold marks and plan again
             {"skip", entry ids …}          were applied already; plan again without them
-            {"ok", applied, duplicates, late, dead, skipped entries, {entries applied by now, fingerprints found …}}
+            {"ok", applied, duplicates, late, dead, skipped entries, {entries applied by now, positions found …}}
 --]]
 local STREAM, LEASE, STATE, CLOCKS, FAMILIES, LATE, DEAD = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local COLD, CORRECTIONS, KEPT, AHEAD = KEYS[8], KEYS[9], KEYS[10], KEYS[11]
@@ -58,7 +58,7 @@ local function callMany(list, command, key, option)
 end
 
 local function look()
-  local answer = { call('HGET', STATE, 'applied') or '0' }
+  local answer, before = { call('HGET', STATE, 'applied') or '0' }, 0
   for _, question in ipairs(cmsgpack.unpack(ARGV[3])) do
     local fingerprints = question.fingerprints
     for _, key in ipairs(question.keys) do
@@ -66,10 +66,11 @@ local function look()
         local to = math.min(from + UNPACK_MAX - 1, #fingerprints)
         local found = call('SMISMEMBER', KEYS[key], unpack(fingerprints, from, to))
         for i = 1, #found do
-          if found[i] == 1 then answer[#answer + 1] = fingerprints[from + i - 1] end
+          if found[i] == 1 then answer[#answer + 1] = before + from + i - 2 end
         end
       end
     end
+    before = before + #fingerprints
   end
   return answer
 end

@@ -16,10 +16,22 @@ export interface Identity {
 export function identify(secret: string, source: string, id: string): Identity {
   // The length makes the concatenation unambiguous.
   const hex = hash("sha256", `${secret}${source.length}:${source}${id}`, "hex");
-  return {
-    fingerprint: BigInt.asIntN(64, BigInt(`0x${hex.slice(0, 16)}`)).toString(),
-    spread: Number.parseInt(hex.slice(16, 24), 16),
-  };
+  halves.setUint32(0, wordAt(hex, 0));
+  halves.setUint32(4, wordAt(hex, 8));
+  return { fingerprint: halves.getBigInt64(0).toString(), spread: wordAt(hex, 16) };
+}
+
+/** Of a fingerprint, one after the other: parsing 16 digits as a BigInt takes as long as half of the hash. */
+const halves = new DataView(new ArrayBuffer(8));
+
+const HEX_DIGITS = new Uint8Array(128);
+for (const [value, digit] of [..."0123456789abcdef"].entries()) HEX_DIGITS[digit.charCodeAt(0)] = value;
+
+/** The 32 bits that eight hexadecimal digits stand for. */
+function wordAt(hex: string, at: number): number {
+  let word = 0;
+  for (let i = at; i < at + 8; i++) word = (word << 4) | (HEX_DIGITS[hex.charCodeAt(i)] as number);
+  return word >>> 0;
 }
 
 const ULID = /^[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}$/;

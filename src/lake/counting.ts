@@ -51,11 +51,10 @@ export class LakeCounting {
   async count(rows: readonly LakeRow[]): Promise<void> {
     for (const [partition, keys] of this.#deps.partitions.entries()) {
       const entries = entriesOf(rows.filter((row) => row.partition === partition));
-      const matched = matchEntries(entries, this.#definitions)
-        .map(onlyHits)
-        .filter(({ events }) => events.length > 0);
+      const batch = matchEntries(entries, this.#definitions);
+      const matched = batch.entries.map(onlyHits).filter(({ events }) => events.length > 0);
       if (matched.length === 0) continue;
-      await this.#admission.learn(matched);
+      await this.#admission.learn(batch.keys);
       await this.#countIn(keys, matched);
     }
   }
@@ -86,7 +85,7 @@ export class LakeCounting {
       staged: this.#definitions.staged,
       sightings: NO_SIGHTINGS,
       skipped: new Set(),
-      admitted: (hit) => this.#admission.admitted(hit),
+      admitted: (key) => this.#admission.admitted(key),
       closedTo: () => Number.NEGATIVE_INFINITY,
       directTo: (counter, window) => this.#folds.get(keys)?.directTo(counter, window) ?? Number.POSITIVE_INFINITY,
     });

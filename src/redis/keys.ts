@@ -198,11 +198,21 @@ export class WindowKeys {
 
   /** Hash of the cells of one owner in one chunk. */
   cells(chunk: number, owner: CellOwner): string {
-    return `${this.#base}:c:${chunk.toString(36)}:${ownerText(owner)}`;
+    return this.cellsOf(chunk) + ownerText(owner);
+  }
+
+  /** What the names of a chunk's cells begin with; the owner's text follows. */
+  cellsOf(chunk: number): string {
+    return `${this.#base}:c:${chunk.toString(36)}:`;
   }
 
   sketch(start: number, owner: CellOwner): string {
-    return `${this.#base}:u:${this.#bucket(start)}:${ownerText(owner)}`;
+    return this.sketchesOf(start) + ownerText(owner);
+  }
+
+  /** What the names of a bucket's sketches begin with; the owner's text follows. */
+  sketchesOf(start: number): string {
+    return `${this.#base}:u:${this.#bucket(start)}:`;
   }
 
   board(start: number): string {

@@ -3,7 +3,7 @@ import { bucketStart } from "../core/window.ts";
 import type { RedisClient } from "../redis/client.ts";
 import { admitKeys } from "../redis/commands/admit.ts";
 import type { Scripts } from "../redis/scripts.ts";
-import type { Hit, MatchedEntry } from "./match.ts";
+import type { MatchedBucket, MatchedKey } from "./match.ts";
 
 /** Buckets whose answers are remembered, and refused keys of each; what is forgotten is asked for again. */
 const BUCKETS_REMEMBERED = 64;
@@ -32,37 +32,37 @@ export class Admission {
     this.#scripts = scripts;
   }
 
-  /** Learns about every key of the entries; afterwards `admitted` answers for their hits. */
-  async learn(entries: readonly MatchedEntry[]): Promise<void> {
-    const unknown = new Map<string, { hit: Hit; keys: Set<string> }>();
-    const ask = (hit: Hit) => {
-      if (hit.key === null) return;
-      const answers = this.#answersFor(hit);
-      if (answers?.admitted.has(hit.key) || answers?.refused.has(hit.key)) return;
-      const question = questionOf(hit);
-      const asked = unknown.get(question) ?? { hit, keys: new Set() };
+  /** Learns about all these keys; afterwards `admitted` answers for them. */
+  async learn(keys: readonly MatchedKey[]): Promise<void> {
+    const unknown = new Map<string, { bucket: MatchedBucket; texts: string[] }>();
+    for (const { bucket, text } of keys) {
+      if (text === null) continue;
+      const answers = this.#answersFor(bucket);
+      if (answers?.admitted.has(text) || answers?.refused.has(text)) continue;
+      const question = questionOf(bucket);
+      const asked = unknown.get(question) ?? { bucket, texts: [] };
       unknown.set(question, asked);
-      asked.keys.add(hit.key);
-    };
-    for (const { events } of entries) {
-      for (const event of events) if ("hits" in event) for (const hit of event.hits) ask(hit);
+      asked.texts.push(text);
     }
-    const learning = Promise.all([...unknown].map(([question, { hit, keys }]) => this.#ask(question, hit, [...keys])));
+    const learning = Promise.all(
+      [...unknown].map(([question, { bucket, texts }]) => this.#ask(question, bucket, texts)),
+    );
     await learning.finally(() => this.#latest.clear());
   }
 
-  #answersFor(hit: Hit): Answers | undefined {
-    const start = widestStart(hit);
-    let latest = this.#latest.get(hit.counter);
+  #answersFor(bucket: MatchedBucket): Answers | undefined {
+    const start = widestStart(bucket);
+    let latest = this.#latest.get(bucket.counter);
     if (latest?.start !== start) {
-      latest = { start, answers: this.#answers.get(questionOf(hit)) };
-      this.#latest.set(hit.counter, latest);
+      latest = { start, answers: this.#answers.get(questionOf(bucket)) };
+      this.#latest.set(bucket.counter, latest);
     }
     return latest.answers;
   }
 
-  async #ask(question: string, hit: Hit, keys: string[]): Promise<void> {
-    const admitted = await admitKeys(this.#client, this.#scripts, hit.counter, widestStart(hit), keys);
+  async #ask(question: string, bucket: MatchedBucket, texts: readonly string[]): Promise<void> {
+    const keys = [...new Set(texts)];
+    const admitted = await admitKeys(this.#client, this.#scripts, bucket.counter, widestStart(bucket), keys);
     const answers = this.#answers.get(question) ?? { admitted: new Set(), refused: new Set() };
     if (answers.refused.size > REFUSALS_REMEMBERED) answers.refused.clear();
     for (const [i, key] of keys.entries()) (admitted[i] ? answers.admitted : answers.refused).add(key);
@@ -73,15 +73,16 @@ export class Admission {
     }
   }
 
-  admitted(hit: Hit): boolean {
-    return hit.key === null || !this.#answersFor(hit)?.refused.has(hit.key);
+  /** Whether it is counted under its own name. */
+  admitted({ bucket, text }: MatchedKey): boolean {
+    return text === null || !this.#answersFor(bucket)?.refused.has(text);
   }
 }
 
-function questionOf(hit: Hit): string {
-  return `${hit.counter.generation} ${widestStart(hit)} ${hit.counter.keysMax}`;
+function questionOf(bucket: MatchedBucket): string {
+  return `${bucket.counter.generation} ${widestStart(bucket)} ${bucket.counter.keysMax}`;
 }
 
-function widestStart({ counter, bucket }: Hit): number {
-  return bucketStart(bucket, widestOf(counter).ms);
+function widestStart({ counter, start }: MatchedBucket): number {
+  return bucketStart(start, widestOf(counter).ms);
 }

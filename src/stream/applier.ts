@@ -71,7 +71,7 @@ export class Applier {
   /** Batches that are matched and not applied yet. */
   readonly #matching = new Map<EntryBatch, Promise<Matched>>();
   /** What was seen of the batch behind the last one. */
-  #ahead: { readonly batch: EntryBatch; readonly seen: Seen } | null = null;
+  #ahead: { readonly matched: Matched; readonly seen: Seen } | null = null;
 
   private constructor(deps: ApplierDependencies, dedupe: Dedupe) {
     this.#deps = deps;
@@ -92,8 +92,8 @@ export class Applier {
    */
   async apply(batch: EntryBatch, following: () => readonly EntryBatch[] = () => []): Promise<void> {
     const stop = this.#deps.metrics.batchSeconds.startTimer();
-    let seen = this.#ahead?.batch === batch ? this.#ahead.seen : null;
     let matched = await this.#matchOnce(batch);
+    let seen = this.#ahead?.matched === matched ? this.#ahead.seen : null;
     const [nextBatch] = following();
     let next = nextBatch ? await this.#matchOnce(nextBatch) : null;
     const matchAhead = () => {
@@ -105,7 +105,7 @@ export class Applier {
       if (outcome.kind === "ok") {
         this.#deps.metrics.batchEvents.observe(events);
         this.#matching.delete(batch);
-        this.#ahead = nextBatch ? { batch: nextBatch, seen: outcome.seen } : null;
+        this.#ahead = next && { matched: next, seen: outcome.seen };
         stop();
         return this.#account(batch, outcome, refused);
       }
@@ -135,13 +135,13 @@ export class Applier {
   /** Matches a batch with the counters; of entries that were applied already, `skipped`, nothing is looked for. */
   async #match(batch: EntryBatch, skipped: ReadonlySet<string>): Promise<Matched> {
     const definitions = this.#deps.registry.current;
-    const matched = matchEntries(batch, definitions);
-    await this.#admission.learn(matched);
+    const { entries: matched, keys } = matchEntries(batch, definitions);
+    await this.#admission.learn(keys);
     const unapplied = matched.filter(({ entry }) => !skipped.has(entry.id));
     return { definitions, matched, skipped, sought: seek(unapplied, this.#dedupe) };
   }
 
-  /** `events`: how many the batch has; `refused`: hits that count under `other`. */
+  /** `events`: how many the batch has; `refused`: hits under keys that are not admitted. */
   async #attempt(
     matched: Matched,
     seen: Seen | null,
@@ -151,17 +151,16 @@ export class Applier {
     const { metrics } = this.#deps;
     const looked = seen ? null : await this.#send(this.#plan({ ...matched, matched: [] }, NO_SIGHTINGS), matched);
     if (looked && looked.kind !== "ok") return { outcome: looked, events: 0, refused: 0 };
-    let refused = 0;
-    const plan = this.#plan(matched, sight(matched.sought, seen ?? (looked as Looked).seen), () => refused++);
+    const plan = this.#plan(matched, sight(matched.sought, seen ?? (looked as Looked).seen));
     const stop = metrics.applySeconds.startTimer();
     const applying = this.#send(plan, next);
     sent();
     const outcome = await applying;
     stop();
-    return { outcome, events: plan.events, refused };
+    return { outcome, events: plan.events, refused: plan.refused };
   }
 
-  #plan({ definitions, matched, skipped }: Matched, sightings: Sightings, onRefused = () => {}): Plan {
+  #plan({ definitions, matched, skipped }: Matched, sightings: Sightings): Plan {
     return planBatch(matched, {
       version: definitions.version,
       partition: this.#deps.partition,
@@ -169,11 +168,7 @@ export class Applier {
       fingerprintTtl: this.#dedupe.expiryMs,
       sightings,
       skipped,
-      admitted: (hit) => {
-        const isAdmitted = this.#admission.admitted(hit);
-        if (!isAdmitted) onRefused();
-        return isAdmitted;
-      },
+      admitted: (key) => this.#admission.admitted(key),
       closedTo: (counter) => this.#closedTo(counter),
       directTo: (counter, window) => this.#folds.directTo(counter, window),
     });

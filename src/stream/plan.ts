@@ -18,12 +18,11 @@ import {
   correctedField,
   foldField,
   GROUP,
-  type Layer,
   ownerText,
   type PartitionKeys,
   type WindowKeys,
 } from "../redis/keys.ts";
-import type { Hit, MatchedEntry, MatchedEvent } from "./match.ts";
+import type { Hit, MatchedBucket, MatchedEntry, MatchedEvent, MatchedKey } from "./match.ts";
 import type { Sightings } from "./sightings.ts";
 
 /** What the plan of a batch depends on besides its entries. */
@@ -36,8 +35,8 @@ export interface PlanContext {
   readonly sightings: Sightings;
   /** Ids of entries that the script has said were applied already. */
   readonly skipped: ReadonlySet<string>;
-  /** Whether a hit counts under its own key. */
-  admitted(hit: Hit): boolean;
+  /** Whether a key is counted under its own name. */
+  admitted(key: MatchedKey): boolean;
   /** The counter's closed-to mark as far as known, ms: events of buckets up to there are sent along for the ledger. */
   closedTo(counter: Counter): number;
   /** As far as known, up to where a folded window's buckets are written with every event, ms. */
@@ -48,6 +47,8 @@ export interface Plan {
   readonly keys: readonly string[];
   readonly batch: Batch;
   readonly events: number;
+  /** Hits under keys that are not admitted. */
+  readonly refused: number;
 }
 
 /** Works out the script's keys and numbers for a batch of entries. What is late, the script decides. */
@@ -72,16 +73,24 @@ interface CellPlan extends Numbers {
 interface CounterPlan {
   readonly position: number;
   readonly reached: { -readonly [K in keyof BatchCounter["reached"]]: number };
-  readonly buckets: Record<Layer, Map<number, BucketPlan>>;
 }
 
 interface BucketPlan {
+  readonly counter: CounterPlan;
   readonly position: number;
   readonly numbers: BatchBucket & Numbers;
   readonly ledger: LedgerRow[] | false;
-  readonly cells: Map<string, CellPlan>;
+  /** Of the keys that are not admitted. */
+  other: CellPlan | null;
   /** Where it is written. */
   readonly written: readonly Place[];
+}
+
+/** Where the hits of one key are counted; no cell where the total alone counts. */
+interface KeyPlan {
+  readonly bucket: BucketPlan;
+  readonly cell: CellPlan | null;
+  readonly isRefused: boolean;
 }
 
 /** The bucket of one window in which something is written. */
@@ -89,17 +98,24 @@ interface Place {
   readonly window: Window;
   readonly keys: WindowKeys;
   readonly start: number;
+  /** What the names of all cells and sketches there begin with. */
+  readonly cells: string;
+  readonly sketches: string;
 }
 
 class Planner {
   readonly #context: PlanContext;
   readonly #keys: string[] = [];
   readonly #counters = new Map<Counter, CounterPlan>();
+  readonly #bucketPlans = new Map<MatchedBucket, BucketPlan>();
+  /** By the key's index. */
+  readonly #keyPlans: KeyPlan[] = [];
   readonly #buckets: (BatchBucket & Numbers)[] = [];
   readonly #cells: CellPlan[] = [];
   readonly #dead: Batch["dead"][number][] = [];
   #events = 0;
   #hits = 0;
+  #refused = 0;
 
   constructor(context: PlanContext) {
     this.#context = context;
@@ -136,7 +152,7 @@ class Planner {
       families: [...new Set(sightings.inserts.map(({ family }) => family))],
       dead: this.#dead,
     };
-    return { keys: this.#keys, batch, events: this.#events };
+    return { keys: this.#keys, batch, events: this.#events, refused: this.#refused };
   }
 
   #addEntry({ entry: { id, arrival, reply, ticket }, events }: MatchedEntry, position: number): BatchEntry {
@@ -161,11 +177,11 @@ class Planner {
     const { received, time, hits } = event;
     for (const hit of hits) {
       this.#hits++;
-      const counter = this.#counter(hit.counter);
-      reach(counter.reached, time, arrival);
-      const bucket = this.#bucket(counter, hit);
+      const { bucket, cell, isRefused } = this.#keyPlans[hit.key.index] ?? this.#addKey(hit.key);
+      reach(bucket.counter.reached, time, arrival);
       addTo(bucket.numbers, hit);
-      if (hit.key !== null) addTo(this.#cell(bucket, hit), hit);
+      if (cell) addTo(cell, hit);
+      if (isRefused) this.#refused++;
       if (!bucket.ledger) continue;
       // The ledger keeps the time that was taken for the event, which its entry's id will not tell any more.
       const payload = packPayload([packEvent({ ...received, time }, received)]);
@@ -173,34 +189,36 @@ class Planner {
     }
   }
 
-  #counter(counter: Counter): CounterPlan {
-    let planned = this.#counters.get(counter);
-    if (!planned) {
-      planned = {
-        position: this.#counters.size + 1,
-        reached: { clock: -1, arrival: 0, oldest: Number.POSITIVE_INFINITY, newest: -1 },
-        buckets: { base: new Map(), corrected: new Map() },
-      };
-      this.#counters.set(counter, planned);
-    }
+  #addKey(key: MatchedKey): KeyPlan {
+    const bucket = this.#bucketPlans.get(key.bucket) ?? this.#addBucket(key.bucket);
+    const isRefused = !this.#context.admitted(key);
+    if (isRefused) bucket.other ??= this.#addCell(bucket, key.bucket.counter, "other");
+    const own = () => (key.text === null ? null : this.#addCell(bucket, key.bucket.counter, { key: key.text }));
+    const planned = { bucket, cell: isRefused ? bucket.other : own(), isRefused };
+    this.#keyPlans[key.index] = planned;
     return planned;
   }
 
-  #bucket({ position, buckets }: CounterPlan, { counter, layer, bucket: start }: Hit): BucketPlan {
-    let bucket = buckets[layer].get(start);
-    if (!bucket) {
-      bucket = this.#addBucket(counter, layer, position, start);
-      buckets[layer].set(start, bucket);
-    }
-    return bucket;
+  #addCounter(counter: Counter): CounterPlan {
+    const planned = {
+      position: this.#counters.size + 1,
+      reached: { clock: -1, arrival: 0, oldest: Number.POSITIVE_INFINITY, newest: -1 },
+    };
+    this.#counters.set(counter, planned);
+    return planned;
   }
 
-  #addBucket(counter: Counter, layer: Layer, counterPosition: number, start: number): BucketPlan {
+  #addBucket(matched: MatchedBucket): BucketPlan {
     const { partition, closedTo, directTo } = this.#context;
+    const { counter, layer, start } = matched;
+    const counterPlan = this.#counters.get(counter) ?? this.#addCounter(counter);
     const last = start + finestOf(counter).ms;
     const ledger: LedgerRow[] | false = layer === "base" && last <= closedTo(counter) && [];
     const places = counter.windows.map((window): Place => {
-      return { window, keys: partition.window(counter, window, layer), start: bucketStart(start, window.ms) };
+      const keys = partition.window(counter, window, layer);
+      const around = bucketStart(start, window.ms);
+      const [cells, sketches] = [keys.cellsOf(keys.chunk(around)), keys.sketchesOf(around)];
+      return { window, keys, start: around, cells, sketches };
     });
     const isLeft = ({ window, start: around }: Place) =>
       layer === "base" && isFolded(counter, window) && around >= directTo(counter, window);
@@ -209,7 +227,7 @@ class Planner {
     const listed = written.filter(isListed);
     const isRanked = counter.top && counter.by.length > 0;
     const numbers: BatchBucket & Numbers = {
-      counter: counterPosition,
+      counter: counterPlan.position,
       start,
       last,
       corrected: layer === "corrected" && correctedField(counter),
@@ -226,34 +244,37 @@ class Planner {
       ledger,
       ...noNumbers(),
     };
-    return { position: this.#buckets.push(numbers), numbers, ledger, cells: new Map(), written };
+    const position = this.#buckets.push(numbers);
+    const planned = { counter: counterPlan, position, numbers, ledger, other: null, written };
+    this.#bucketPlans.set(matched, planned);
+    return planned;
   }
 
-  #cell(bucket: BucketPlan, hit: Hit): CellPlan {
-    const owner: CellOwner = this.#context.admitted(hit) ? { key: hit.key as string } : "other";
-    const name = ownerText(owner);
-    let cell = bucket.cells.get(name);
-    if (!cell) {
-      const at = this.#addCellKeys(hit.counter, bucket.written, owner);
-      cell = { bucket: bucket.position, at, key: owner === "other" ? false : owner.key, ...noNumbers() };
-      this.#cells.push(cell);
-      bucket.cells.set(name, cell);
-    }
+  #addCell(bucket: BucketPlan, counter: Counter, owner: Exclude<CellOwner, "total">): CellPlan {
+    const at = this.#addCellKeys(counter, bucket.written, owner);
+    const cell = { bucket: bucket.position, at, key: owner === "other" ? false : owner.key, ...noNumbers() } as const;
+    this.#cells.push(cell);
     return cell;
   }
 
   /** Hashes of the cell in every window that is written, then its sketches. */
   #addCellKeys(counter: Counter, written: readonly Place[], owner: CellOwner): number {
-    const hashes = written.map(({ keys, start }) => keys.cells(keys.chunk(start), owner));
-    const sketches = counter.unique ? written.map(({ keys, start }) => keys.sketch(start, owner)) : [];
-    return this.#addKeys([...hashes, ...sketches]);
+    const first = this.#nextPosition;
+    const name = ownerText(owner);
+    for (const { cells } of written) this.#keys.push(cells + name);
+    if (counter.unique) for (const { sketches } of written) this.#keys.push(sketches + name);
+    return first;
   }
 
   /** Position of the first, as the script counts. */
   #addKeys(names: readonly string[]): number {
-    const first = this.#keys.length + FIXED_KEYS + 1;
+    const first = this.#nextPosition;
     this.#keys.push(...names);
     return first;
+  }
+
+  get #nextPosition(): number {
+    return this.#keys.length + FIXED_KEYS + 1;
   }
 }
 

@@ -85,7 +85,7 @@ const MUTANTS: Mutant[] = [
     removes: "dedupe between batches",
     change: {
       script: "apply",
-      from: "if found[i] == 1 then answer[#answer + 1] = fingerprints[from + i - 1] end",
+      from: "if found[i] == 1 then answer[#answer + 1] = before + from + i - 2 end",
       to: "",
     },
     history: [send(at("a", 1)), read, apply, send(at("a", 2)), read, apply],

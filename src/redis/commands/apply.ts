@@ -139,8 +139,8 @@ export interface Question {
 export interface Seen {
   /** Entries that had been applied at that moment: the answer holds while this number stands. */
   readonly applied: string;
-  /** Those of the fingerprints that are remembered. */
-  readonly fingerprints: readonly string[];
+  /** Positions of those that are remembered, from 0, counted through the fingerprints of all questions. */
+  readonly found: readonly number[];
 }
 
 /** A clock of one counter in one partition, as `tm:{p}:clocks` holds it; all are milliseconds. */
@@ -206,15 +206,15 @@ export async function applyBatch(
   if (kind === "stale") return { kind, version: Number(rest[0]) };
   if (kind === "skip") return { kind, entries: rest.map(String) };
   if (kind !== "ok") return { kind };
-  const [applied, duplicates, lateEvents, deadEvents, skipped, [now = "", ...fingerprints]] = rest as [
+  const [applied, duplicates, lateEvents, deadEvents, skipped, [now, ...found]] = rest as [
     number,
     number,
     number,
     number,
     number,
-    string[],
+    [string, ...number[]],
   ];
-  const seen = { applied: now, fingerprints };
+  const seen = { applied: now, found };
   return { kind, applied, duplicates, late: lateEvents, dead: deadEvents, skipped, seen };
 }
 
