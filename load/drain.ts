@@ -4,7 +4,6 @@ import { parseCounter } from "../src/core/counter-parse.ts";
 import { type Event, validateEvent } from "../src/core/event.ts";
 import { identify } from "../src/core/identity.ts";
 import { BATCH_EVENTS_MAX } from "../src/core/limits.ts";
-import { packEvent } from "../src/core/packed.ts";
 import { CounterRegistry } from "../src/counters/registry.ts";
 import { Producer } from "../src/ingest/producer.ts";
 import { createLogger } from "../src/log.ts";
@@ -33,11 +32,11 @@ export interface Texts {
 export async function fill(client: RedisClient, partition: PartitionKeys, { events, text }: Texts): Promise<void> {
   const producer = new Producer(client, null);
   for (let from = 0; from < events; from += ENTRY_EVENTS) {
-    const packed = Array.from({ length: Math.min(ENTRY_EVENTS, events - from) }, (_, i) => {
+    const identified = Array.from({ length: Math.min(ENTRY_EVENTS, events - from) }, (_, i) => {
       const event = validateEvent(JSON.parse(text(from + i)), Date.now(), randomUUID) as Event;
-      return packEvent(event, identify("secret", event.source, event.id));
+      return { event, identity: identify("secret", event.source, event.id) };
     });
-    await producer.enqueue([{ partition, events: packed }], [null]);
+    await producer.enqueue([{ partition, events: identified }], [null]);
   }
 }
 

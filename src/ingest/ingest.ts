@@ -3,7 +3,7 @@ import { matchesWhere, sumInRange } from "../core/counter.ts";
 import { type Event, isObject, Rejection, type RejectionCode, validateEvent } from "../core/event.ts";
 import { identify } from "../core/identity.ts";
 import { EVENT_BYTES_MAX } from "../core/limits.ts";
-import { type PackedEvent, packEvent } from "../core/packed.ts";
+import { type IdentifiedEvent, isTooLarge } from "../core/packed.ts";
 import type { CounterRegistry } from "../counters/registry.ts";
 import type { Metrics } from "../metrics.ts";
 import type { PartitionKeys } from "../redis/keys.ts";
@@ -33,9 +33,8 @@ export interface RejectedEvent {
 }
 
 /** An event ready for its partition's stream. */
-export interface AcceptedEvent {
+export interface AcceptedEvent extends IdentifiedEvent {
   readonly partition: PartitionKeys;
-  readonly packed: PackedEvent;
 }
 
 /** Validates events one by one and queues what is good. */
@@ -51,7 +50,8 @@ export class Ingest {
     const accepted: AcceptedEvent[] = [];
     const rejected: RejectedEvent[] = [];
     const now = this.#deps.now();
-    for (const [index, candidate] of candidates.entries()) {
+    for (let index = 0; index < candidates.length; index++) {
+      const candidate = candidates[index] as Candidate;
       const result = candidate instanceof Rejection ? candidate : this.#accept(candidate.value, now);
       if (!(result instanceof Rejection)) {
         accepted.push(result);
@@ -73,12 +73,10 @@ export class Ingest {
     const { secret, partitions } = this.#deps;
     const identity = identify(secret, event.source, event.id);
     const partition = partitions[identity.spread % partitions.length] as PartitionKeys;
-    const packed = packEvent(event, identity);
-    // UTF-8 needs at most three bytes for each UTF-16 unit, so most texts need no counting.
-    if (packed.length * 3 > EVENT_BYTES_MAX && Buffer.byteLength(packed) > EVENT_BYTES_MAX) {
+    if (isTooLarge(event, identity)) {
       return new Rejection("too_large", `the event must be at most ${EVENT_BYTES_MAX} bytes`);
     }
-    return { partition, packed };
+    return { partition, event, identity };
   }
 
   #sumFault(event: Event): Rejection | null {
@@ -117,12 +115,12 @@ export class Ingest {
   }
 }
 
-function byPartition(accepted: readonly AcceptedEvent[]): Map<PartitionKeys, PackedEvent[]> {
-  const groups = new Map<PartitionKeys, PackedEvent[]>();
-  for (const { partition, packed } of accepted) {
-    const group = groups.get(partition);
-    if (group) group.push(packed);
-    else groups.set(partition, [packed]);
+function byPartition(accepted: readonly AcceptedEvent[]): Map<PartitionKeys, AcceptedEvent[]> {
+  const groups = new Map<PartitionKeys, AcceptedEvent[]>();
+  for (const event of accepted) {
+    const group = groups.get(event.partition);
+    if (group) group.push(event);
+    else groups.set(event.partition, [event]);
   }
   return groups;
 }

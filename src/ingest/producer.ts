@@ -1,5 +1,5 @@
 import { ENTRY_EVENTS_MAX } from "../core/limits.ts";
-import { type PackedEvent, packPayload } from "../core/packed.ts";
+import { type IdentifiedEvent, packColumns } from "../core/packed.ts";
 import { Problem } from "../core/problem.ts";
 import type { RedisClient } from "../redis/client.ts";
 import type { PartitionKeys } from "../redis/keys.ts";
@@ -14,11 +14,11 @@ export interface ReplicaWait {
 /** Events of one partition that go into one stream entry. */
 export interface Share {
   readonly partition: PartitionKeys;
-  readonly events: readonly PackedEvent[];
+  readonly events: readonly IdentifiedEvent[];
 }
 
 /** Splits events, already sorted by partition, into shares of at most ENTRY_EVENTS_MAX. */
-export function shareOut(byPartition: ReadonlyMap<PartitionKeys, readonly PackedEvent[]>): Share[] {
+export function shareOut(byPartition: ReadonlyMap<PartitionKeys, readonly IdentifiedEvent[]>): Share[] {
   const shares: Share[] = [];
   for (const [partition, events] of byPartition) {
     for (let from = 0; from < events.length; from += ENTRY_EVENTS_MAX) {
@@ -55,7 +55,7 @@ export class Producer {
   }
 
   async #add({ partition, events }: Share, replyTo: ReplyTo | null): Promise<void> {
-    const fields = ["e", packPayload(events)];
+    const fields = ["e", packColumns(events)];
     if (replyTo) fields.push("reply", replyTo.channel, "ticket", replyTo.ticket);
     if (!this.#wait) return void (await this.#client.xadd(partition.stream, "*", ...fields));
     // WAIT speaks of the writes of its own connection, so it follows the XADD on the same one, on a cluster too.

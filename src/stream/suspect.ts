@@ -32,17 +32,38 @@ const OPENING = new Set([0x5b, 0x7b]);
 const CLOSING = new Set([0x5d, 0x7d]);
 
 /**
- * The texts of a payload's events, `null` where it is not of that form. Brackets and quotes are counted, and no value
- * is made: parsing may be what the workers die of, while this needs no memory to speak of and no stack.
+ * A payload's events, each as the text of a row; `null` where it is not of either form. Brackets and quotes are counted,
+ * and no value is made: parsing may be what the workers die of, while this needs little memory and no stack.
  */
 export function splitPayload(payload: string): string[] | null {
-  if (!payload.startsWith("[") || !payload.endsWith("]")) return null;
+  if (!payload.startsWith(COLUMNS_BEGIN)) return splitArray(payload);
+  const columns = payload.endsWith("}") ? splitArray(payload.slice(COLUMNS_BEGIN.length, -1)) : null;
+  return columns?.length === 9 ? rowsOf(columns) : null;
+}
+
+const COLUMNS_BEGIN = '{"columns":';
+
+/** Columns as texts → rows as texts. A list in one that is no list at all is left to the reader of the row. */
+function rowsOf(columns: readonly string[]): string[] | null {
+  const split = columns.map((column) => (column.startsWith("[") ? splitArray(column) : column));
+  const [fingerprints, ...others] = split;
+  if (!Array.isArray(fingerprints) || split.includes(null)) return null;
+  return fingerprints.map((fingerprint, i) => {
+    const values = others.map((column) => (typeof column === "string" ? column : (column?.[i] ?? "null")));
+    const [spread, id, source, type, base, time, subject, data] = values;
+    const whole = time === "null" ? time : String(Number(base) + Number(time));
+    return `[${[fingerprint, spread, id, source, type, whole, subject, data].join(",")}]`;
+  });
+}
+
+function splitArray(text: string): string[] | null {
+  if (!text.startsWith("[") || !text.endsWith("]")) return null;
   const texts: string[] = [];
   let depth = 0;
   let inString = false;
   let from = 1;
-  for (let at = 0; at < payload.length; at++) {
-    const code = payload.charCodeAt(at);
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
     if (inString) {
       if (code === BACKSLASH) at++;
       else if (code === QUOTE) inString = false;
@@ -50,13 +71,13 @@ export function splitPayload(payload: string): string[] | null {
     else if (OPENING.has(code)) depth++;
     else if (CLOSING.has(code)) depth--;
     else if (code === COMMA && depth === 1) {
-      texts.push(payload.slice(from, at));
+      texts.push(text.slice(from, at));
       from = at + 1;
     }
-    if (depth === 0 && at < payload.length - 1) return null;
+    if (depth === 0 && at < text.length - 1) return null;
   }
   if (depth !== 0 || inString) return null;
-  const last = payload.slice(from, -1);
+  const last = text.slice(from, -1);
   if (last !== "" || texts.length > 0) texts.push(last);
   return texts;
 }

@@ -11,7 +11,8 @@ let redis: TestRedis;
 let proxy: TcpProxy;
 let direct: RedisClient;
 const [partition] = partitionKeys(1);
-const share = { partition: partition!, events: ['["1",1,"a","","t",1,null,null]'] };
+const event = { id: "a", source: "", type: "t", time: 1, subject: null, data: null };
+const share = { partition: partition!, events: [{ event, identity: { fingerprint: "1", spread: 1 } }] };
 
 beforeAll(async () => {
   redis = await startTestRedis();

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { identify } from "../../src/core/identity.ts";
-import { packEvent, packPayload } from "../../src/core/packed.ts";
+import { packColumns } from "../../src/core/packed.ts";
 import { dropFamilies } from "../../src/redis/commands/drop.ts";
 import { readNew } from "../../src/stream/entries.ts";
 import type { PartitionOwner } from "../../src/stream/owner.ts";
@@ -45,7 +45,7 @@ async function counted(): Promise<number> {
 /** Queues one event as if it had arrived at a given time. */
 async function arrive(id: string, arrival: number): Promise<void> {
   const event = makeEvent({ id, time: 1_000_000 });
-  const payload = packPayload([packEvent(event, identify("secret of the tests", "", id))]);
+  const payload = packColumns([{ event, identity: identify("secret of the tests", "", id) }]);
   await harness.client.xadd(harness.partitions[0]!.stream, `${arrival}-0`, "e", payload);
 }
 

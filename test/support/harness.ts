@@ -4,7 +4,7 @@ import type { Counter, CounterInput } from "../../src/core/counter.ts";
 import { parseCounter } from "../../src/core/counter-parse.ts";
 import type { Event } from "../../src/core/event.ts";
 import { identify } from "../../src/core/identity.ts";
-import { type PackedEvent, packEvent } from "../../src/core/packed.ts";
+import type { IdentifiedEvent } from "../../src/core/packed.ts";
 import { CounterRegistry } from "../../src/counters/registry.ts";
 import { Producer, shareOut } from "../../src/ingest/producer.ts";
 import { createLogger } from "../../src/log.ts";
@@ -116,11 +116,11 @@ export class Harness {
 
   /** Queues events as one request would. */
   async send(events: readonly Event[]): Promise<void> {
-    const groups = new Map<PartitionKeys, PackedEvent[]>();
+    const groups = new Map<PartitionKeys, IdentifiedEvent[]>();
     for (const event of events) {
       const partition = this.partitionOf(event);
-      const packed = packEvent(event, identify(SECRET, event.source, event.id));
-      groups.set(partition, [...(groups.get(partition) ?? []), packed]);
+      const identified = { event, identity: identify(SECRET, event.source, event.id) };
+      groups.set(partition, [...(groups.get(partition) ?? []), identified]);
     }
     const shares = shareOut(groups);
     await this.#producer.enqueue(

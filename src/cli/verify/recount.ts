@@ -1,8 +1,7 @@
 import { ulid } from "ulid";
 import { type Counter, matchesWhere, sumInRange } from "../../core/counter.ts";
 import { type Event, Rejection, validateEvent } from "../../core/event.ts";
-import { EVENT_BYTES_MAX } from "../../core/limits.ts";
-import { packEvent } from "../../core/packed.ts";
+import { isTooLarge } from "../../core/packed.ts";
 import { Expected } from "./expected.ts";
 
 /** Lines of one kind: how many, and the first as an example. */
@@ -80,8 +79,7 @@ function parseEvent(text: string, now: number): Event | Rejection {
   try {
     const event = validateEvent(JSON.parse(text), now, ulid);
     if (event instanceof Rejection) return event;
-    const tooLarge = Buffer.byteLength(packEvent(event, ANY_IDENTITY)) > EVENT_BYTES_MAX;
-    return tooLarge ? new Rejection("too_large", "the event is too large") : event;
+    return isTooLarge(event, ANY_IDENTITY) ? new Rejection("too_large", "the event is too large") : event;
   } catch (error) {
     return new Rejection("invalid_event", (error as Error).message);
   }
