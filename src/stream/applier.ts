@@ -1,9 +1,16 @@
-import { setTimeout as delay } from "node:timers/promises";
+import { setTimeout as delay, setImmediate as endOfTurn } from "node:timers/promises";
 import type { Counter } from "../core/counter.ts";
 import type { Definitions } from "../counters/definitions.ts";
 import type { CounterRegistry } from "../counters/registry.ts";
 import type { RedisClient } from "../redis/client.ts";
-import { type ApplyOutcome, applyBatch, parseClock, type Seen } from "../redis/commands/apply.ts";
+import {
+  type ApplyOutcome,
+  applyBatch,
+  type PackedBatch,
+  packBatch,
+  parseClock,
+  type Seen,
+} from "../redis/commands/apply.ts";
 import { KnownFolds } from "../redis/commands/fold.ts";
 import type { PartitionKeys } from "../redis/keys.ts";
 import type { Scripts } from "../redis/scripts.ts";
@@ -13,7 +20,16 @@ import type { EntryBatch } from "./entries.ts";
 import { type MatchedEntry, matchEntries } from "./match.ts";
 import type { StreamMetrics } from "./metrics.ts";
 import { type Plan, planBatch } from "./plan.ts";
-import { NO_SIGHTINGS, questionsOf, type Sightings, type Sought, seek, sight } from "./sightings.ts";
+import {
+  NO_SIGHTINGS,
+  questionsOf,
+  type Sent,
+  type Sightings,
+  type Sought,
+  seek,
+  sight,
+  splitSeen,
+} from "./sightings.ts";
 
 /** Fetches of the definitions while they are older than the partition has seen, and the first pause between two, ms. */
 const CATCH_UP_TRIES = 6;
@@ -46,6 +62,11 @@ export class DefinitionsSetBack extends Error {
   }
 }
 
+/** Batches behind one that is applied whose ids are looked up with it. */
+const LOOKED_AHEAD = 2;
+/** Batches behind it that are matched meanwhile. */
+const MATCHED_AHEAD = 3;
+
 /** A batch, and what it counts for under one version of the definitions. */
 interface Matched {
   readonly definitions: Definitions;
@@ -54,12 +75,21 @@ interface Matched {
   readonly sought: readonly Sought[];
 }
 
-type Looked = ApplyOutcome & { readonly kind: "ok" };
+/** A batch that may be sent once as many entries have been applied as it expects. */
+interface Planned {
+  readonly matched: Matched;
+  readonly plan: Plan;
+  readonly packed: PackedBatch;
+  /** What it leaves behind. */
+  readonly sent: Sent;
+}
+
+type Applied = ApplyOutcome & { readonly kind: "ok" };
 
 /**
- * Applies batches of one partition in turn. Each takes three steps: it is matched with the counters, its ids are looked up
- * behind all that was applied before, and it is planned and applied. While Redis is busy with one batch, the ids of the next
- * are on their way with it, and the next but one is matched.
+ * Applies batches of one partition in turn. Each takes three steps: it is matched with the counters, its ids are looked up,
+ * and it is planned and applied. While Redis is busy with one batch, the next is planned and those behind it are matched;
+ * ids are looked up with the batch before last, since a plan knows what the last one remembers.
  */
 export class Applier {
   readonly #deps: ApplierDependencies;
@@ -68,10 +98,14 @@ export class Applier {
   /** Closed-to marks by generation, as last read. */
   #closed = new Map<string, number>();
   readonly #folds: KnownFolds;
-  /** Batches that are matched and not applied yet. */
-  readonly #matching = new Map<EntryBatch, Promise<Matched>>();
-  /** What was seen of the batch behind the last one. */
-  #ahead: { readonly matched: Matched; readonly seen: Seen } | null = null;
+  /** Batches that are matched and not applied yet; another map once they must be matched anew. */
+  #matching = new Map<EntryBatch, Promise<Matched>>();
+  /** Answers about ids, for as long as the batch is matched. */
+  readonly #seen = new WeakMap<Matched, Seen>();
+  /** The last batch that was sent. */
+  #sent: Sent | null = null;
+  /** The batch behind it. */
+  #planned: Planned | null = null;
 
   private constructor(deps: ApplierDependencies, dedupe: Dedupe) {
     this.#deps = deps;
@@ -93,43 +127,33 @@ export class Applier {
   async apply(batch: EntryBatch, following: () => readonly EntryBatch[] = () => []): Promise<void> {
     const stop = this.#deps.metrics.batchSeconds.startTimer();
     let matched = await this.#matchOnce(batch);
-    let seen = this.#ahead?.matched === matched ? this.#ahead.seen : null;
-    const [nextBatch] = following();
-    let next = nextBatch ? await this.#matchOnce(nextBatch) : null;
-    const matchAhead = () => {
-      const nextButOne = following()[1];
-      if (nextButOne) void this.#matchOnce(nextButOne);
-    };
-    for (const skipped = new Set<string>(); ; seen = null) {
-      const { outcome, events, refused } = await this.#attempt(matched, seen, next, matchAhead);
-      if (outcome.kind === "ok") {
-        this.#deps.metrics.batchEvents.observe(events);
+    for (const skipped = new Set<string>(); ; ) {
+      const { outcome, plan } = await this.#attempt(matched, following);
+      if (outcome.kind === "ok" && plan) {
         this.#matching.delete(batch);
-        this.#ahead = next && { matched: next, seen: outcome.seen };
         stop();
-        return this.#account(batch, outcome, refused);
+        return this.#account(batch, plan, outcome);
       }
       if (outcome.kind === "lost") throw new LeaseLost();
       if (outcome.kind === "stale") await this.#catchUp(outcome.version);
       if (outcome.kind === "ledger") await this.#loadClocks();
       if (outcome.kind === "fold") await this.#folds.load();
       if (outcome.kind === "skip") for (const id of outcome.entries) skipped.add(id);
-      // In this order: where an id is looked for depends on those before it.
-      this.#matching.clear();
+      // What is behind the batch is matched anew, after it: where an id is looked for depends on those before it.
+      this.#matching = new Map();
       matched = await this.#match(batch, skipped);
-      if (nextBatch) next = await this.#matchOnce(nextBatch);
     }
   }
 
-  #matchOnce(batch: EntryBatch): Promise<Matched> {
-    let matching = this.#matching.get(batch);
-    if (!matching) {
-      matching = this.#match(batch, new Set());
+  #matchOnce(batch: EntryBatch, matching = this.#matching): Promise<Matched> {
+    let matched = matching.get(batch);
+    if (!matched) {
+      matched = this.#match(batch, new Set());
       // It may fail before anybody waits for it.
-      matching.catch(() => undefined);
-      this.#matching.set(batch, matching);
+      matched.catch(() => undefined);
+      matching.set(batch, matched);
     }
-    return matching;
+    return matched;
   }
 
   /** Matches a batch with the counters; of entries that were applied already, `skipped`, nothing is looked for. */
@@ -141,23 +165,58 @@ export class Applier {
     return { definitions, matched, skipped, sought: seek(unapplied, this.#dedupe) };
   }
 
-  /** `events`: how many the batch has; `refused`: hits under keys that are not admitted. */
+  /** Looks, where that must be, and sends the batch; without a plan where looking has failed. */
   async #attempt(
     matched: Matched,
-    seen: Seen | null,
-    next: Matched | null,
-    sent: () => void,
-  ): Promise<{ outcome: ApplyOutcome; events: number; refused: number }> {
+    following: () => readonly EntryBatch[],
+  ): Promise<{ outcome: ApplyOutcome; plan: Plan | null }> {
     const { metrics } = this.#deps;
-    const looked = seen ? null : await this.#send(this.#plan({ ...matched, matched: [] }, NO_SIGHTINGS), matched);
-    if (looked && looked.kind !== "ok") return { outcome: looked, events: 0, refused: 0 };
-    const plan = this.#plan(matched, sight(matched.sought, seen ?? (looked as Looked).seen));
+    let planned = this.#planned?.matched === matched ? this.#planned : this.#planFor(matched);
+    if (!planned) {
+      const looked = await this.#look(matched);
+      if (looked.kind !== "ok") return { outcome: looked, plan: null };
+      planned = this.#planFor(matched) as Planned;
+    }
+    const unseen: Matched[] = [];
+    for (const batch of following().slice(0, LOOKED_AHEAD)) {
+      const next = await this.#matchOnce(batch);
+      if (!this.#seen.has(next)) unseen.push(next);
+    }
     const stop = metrics.applySeconds.startTimer();
-    const applying = this.#send(plan, next);
-    sent();
+    const applying = this.#send(planned.packed, unseen);
+    this.#sent = planned.sent;
+    // It may fail before anybody waits for it, and is made again then.
+    this.#workAhead(following).catch(() => undefined);
     const outcome = await applying;
     stop();
-    return { outcome, events: plan.events, refused: plan.refused };
+    return { outcome, plan: planned.plan };
+  }
+
+  /** While Redis is busy: once what is to be sent has been sent. */
+  async #workAhead(following: () => readonly EntryBatch[]): Promise<void> {
+    const matching = this.#matching;
+    await endOfTurn();
+    for (const [i, batch] of following().slice(0, MATCHED_AHEAD).entries()) {
+      const matched = await this.#matchOnce(batch, matching);
+      if (i === 0) this.#planned = this.#planFor(matched);
+    }
+  }
+
+  async #look(matched: Matched): Promise<ApplyOutcome> {
+    const { keys, batch } = this.#plan({ ...matched, matched: [] }, NO_SIGHTINGS);
+    this.#sent = null;
+    return this.#send(packBatch(keys, batch), [matched]);
+  }
+
+  /** `null` where ids must be looked up first. */
+  #planFor(matched: Matched): Planned | null {
+    const seen = this.#seen.get(matched);
+    const sightings = seen && sight(matched.sought, seen, this.#sent);
+    if (!sightings) return null;
+    const plan = this.#plan(matched, sightings);
+    const { applied: before, fingerprints } = sightings;
+    const after = String(Number(before) + plan.batch.entries.filter(({ skip }) => !skip).length);
+    return { matched, plan, packed: packBatch(plan.keys, plan.batch), sent: { before, after, fingerprints } };
   }
 
   #plan({ definitions, matched, skipped }: Matched, sightings: Sightings): Plan {
@@ -174,10 +233,15 @@ export class Applier {
     });
   }
 
-  /** Has a batch applied, and then the ids of the next one looked up. */
-  #send(plan: Plan, next: Matched | null): Promise<ApplyOutcome> {
+  /** Has a batch applied, and then the ids of others looked up. */
+  async #send(packed: PackedBatch, others: readonly Matched[]): Promise<ApplyOutcome> {
     const { client, scripts, partition, token } = this.#deps;
-    return applyBatch(client, scripts, partition, token, plan, next ? questionsOf(next.sought) : []);
+    const sought = others.map((matched) => matched.sought);
+    const outcome = await applyBatch(client, scripts, partition, token, packed, sought.flatMap(questionsOf));
+    if (outcome.kind !== "ok") return outcome;
+    const answers = splitSeen(sought, outcome.seen);
+    for (const [i, matched] of others.entries()) this.#seen.set(matched, answers[i] as Seen);
+    return outcome;
   }
 
   /** Fetches the definitions until they are at the version that the partition has seen. */
@@ -190,11 +254,12 @@ export class Applier {
     }
   }
 
-  #account(batch: EntryBatch, outcome: Looked, refused: number): void {
-    const { events, entriesSkipped, ingestLag, keysOverflowing } = this.#deps.metrics;
+  #account(batch: EntryBatch, plan: Plan, outcome: Applied): void {
+    const { events, entriesSkipped, ingestLag, keysOverflowing, batchEvents } = this.#deps.metrics;
+    batchEvents.observe(plan.events);
     const now = Date.now();
     for (const { arrival } of batch) ingestLag.observe(Math.max(0, now - arrival) / 1_000);
-    keysOverflowing.inc(refused);
+    keysOverflowing.inc(plan.refused);
     for (const name of ["applied", "duplicates", "late", "dead"] as const) events.inc({ outcome: name }, outcome[name]);
     entriesSkipped.inc(outcome.skipped);
   }

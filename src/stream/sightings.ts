@@ -17,15 +17,21 @@ export interface Insert {
 
 /** Which events of a batch are first sightings. */
 export interface Sightings {
-  /** Entries applied when this was looked up: it holds while that number stands. */
+  /** How many entries must have been applied by then for this to hold. */
   readonly applied: string;
   readonly duplicates: ReadonlySet<MatchedEvent>;
   /** What is to be remembered. */
   readonly inserts: readonly Insert[];
+  /** All that is remembered of the batch once it is applied. */
+  readonly fingerprints: Fingerprints;
 }
 
-/** Of a batch in which nothing is looked for. */
-export const NO_SIGHTINGS: Sightings = { applied: "", duplicates: new Set(), inserts: [] };
+/** A batch that was sent, and how many entries have been applied before and after it. */
+export interface Sent {
+  readonly before: string;
+  readonly after: string;
+  readonly fingerprints: Fingerprints;
+}
 
 /** Where to look for the events' ids. Those of readmitted events are not looked up: they are there from the first time. */
 export function seek(entries: readonly MatchedEntry[], dedupe: Dedupe): Sought[] {
@@ -48,30 +54,54 @@ export function questionsOf(sought: readonly Sought[]): Question[] {
   return sought.map(({ sets, events }) => ({ sets, fingerprints: events.map(fingerprintOf) }));
 }
 
-/** Tells duplicates, of what came before or earlier in the batch, from first sightings. */
-export function sight(sought: readonly Sought[], { applied, found }: Seen): Sightings {
-  const known = new Set(found);
-  const batch = new Fingerprints();
+/** One answer to the questions of several batches → an answer for each. */
+export function splitSeen(batches: readonly (readonly Sought[])[], { applied, found }: Seen): Seen[] {
+  let before = 0;
+  return batches.map((sought) => {
+    const from = before;
+    before += sought.reduce((sum, { events }) => sum + events.length, 0);
+    const own = found.filter((position) => position >= from && position < before);
+    return { applied, found: own.map((position) => position - from) };
+  });
+}
+
+/**
+ * Tells duplicates, of what came before or earlier in the batch, from first sightings. `sent`: the batch before, if it
+ * was not yet applied when ids were looked up. `null` where more has happened since then.
+ */
+export function sight(sought: readonly Sought[], seen: Seen, sent: Sent | null): Sightings | null {
+  if (sent && seen.applied !== sent.before && seen.applied !== sent.after) return null;
+  const isUnseen = sent !== null && seen.applied !== sent.after;
+  const known = new Set(seen.found);
+  const fingerprints = new Fingerprints();
   const duplicates = new Set<MatchedEvent>();
   let position = 0;
   const inserts = sought.map(({ family, sets, events }) => {
     const fresh: string[] = [];
     for (const event of events) {
-      if (batch.add(event.received) && !known.has(position)) fresh.push(event.received.fingerprint);
+      const isFirst = fingerprints.add(event.received);
+      const isKnown = known.has(position) || (isUnseen && sent.fingerprints.has(event.received));
+      if (isFirst && !isKnown) fresh.push(event.received.fingerprint);
       else duplicates.add(event);
       position++;
     }
     return { family, set: sets[0] as string, fingerprints: fresh };
   });
-  return { applied, duplicates, inserts: inserts.filter((insert) => insert.fingerprints.length > 0) };
+  const fresh = inserts.filter((insert) => insert.fingerprints.length > 0);
+  return { applied: sent?.after ?? seen.applied, duplicates, inserts: fresh, fingerprints };
 }
 
 /** Fingerprints of a batch. They are told apart by their spread, as far as it goes: hashing a text takes longer. */
-class Fingerprints {
+export class Fingerprints {
   /** The first fingerprint of each spread, as an integer that V8 holds without allocating. */
   readonly #bySpread = new Map<number, string>();
   /** Those whose spread another one had before. */
   readonly #others = new Set<string>();
+
+  has({ fingerprint, spread }: Identity): boolean {
+    const first = this.#bySpread.get(spread | 0);
+    return first !== undefined && (first === fingerprint || this.#others.has(fingerprint));
+  }
 
   /** False if it is there already. */
   add({ fingerprint, spread }: Identity): boolean {
@@ -82,5 +112,13 @@ class Fingerprints {
     return true;
   }
 }
+
+/** Of a batch in which nothing is looked for. */
+export const NO_SIGHTINGS: Sightings = {
+  applied: "",
+  duplicates: new Set(),
+  inserts: [],
+  fingerprints: new Fingerprints(),
+};
 
 const fingerprintOf = ({ received }: MatchedEvent): string => received.fingerprint;

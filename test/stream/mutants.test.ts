@@ -18,7 +18,7 @@ vi.mock(import("../../src/stream/sightings.ts"), async (importOriginal) => {
   const { sight, ...others } = await importOriginal();
   const changed: typeof sight = (...args) => {
     const sightings = sight(...args);
-    return changeSightings?.(sightings) ?? sightings;
+    return sightings && (changeSightings?.(sightings) ?? sightings);
   };
   return { ...others, sight: changed };
 });
@@ -59,10 +59,10 @@ interface Mutant {
 }
 
 /** Duplicates of what lies in the same batch pass for new. */
-function onlyKnownBefore({ duplicates, inserts, applied }: Sightings): Sightings {
-  const inBatch = new Set(inserts.flatMap(({ fingerprints }) => fingerprints));
-  const known = [...duplicates].filter(({ received }) => !inBatch.has(received.fingerprint));
-  return { applied, inserts, duplicates: new Set(known) };
+function onlyKnownBefore(sightings: Sightings): Sightings {
+  const inBatch = new Set(sightings.inserts.flatMap(({ fingerprints }) => fingerprints));
+  const known = [...sightings.duplicates].filter(({ received }) => !inBatch.has(received.fingerprint));
+  return { ...sightings, duplicates: new Set(known) };
 }
 
 const MUTANTS: Mutant[] = [

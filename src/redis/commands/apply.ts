@@ -186,6 +186,16 @@ export type ApplyOutcome =
       readonly seen: Seen;
     };
 
+/** A batch as it is sent, and its keys. */
+export interface PackedBatch {
+  readonly keys: readonly string[];
+  readonly packed: Buffer;
+}
+
+export function packBatch(keys: readonly string[], batch: Batch): PackedBatch {
+  return { keys, packed: packForLua(batch) };
+}
+
 /**
  * Applies a batch to its partition and then looks fingerprints up, see lua/apply.lua; without entries it only looks.
  * Rejects when the outcome is unknown.
@@ -195,13 +205,13 @@ export async function applyBatch(
   scripts: Scripts,
   partition: PartitionKeys,
   token: string,
-  { keys: names, batch }: { readonly keys: readonly string[]; readonly batch: Batch },
+  { keys: names, packed }: PackedBatch,
   questions: readonly Question[],
 ): Promise<ApplyOutcome> {
   const { stream, lease, state, clocks, families, late, dead, cold, corrections, kept, ahead } = partition;
   const keys = [stream, lease, state, clocks, families, late, dead, cold, corrections, kept, ahead, ...names];
   const asked = questions.map(({ sets, fingerprints }) => ({ keys: sets.map((set) => keys.push(set)), fingerprints }));
-  const args = [token, packForLua(batch), packForLua(asked)];
+  const args = [token, packed, packForLua(asked)];
   const [kind, ...rest] = (await scripts.get("apply").run(client, keys, args)) as [ApplyOutcome["kind"], ...unknown[]];
   if (kind === "stale") return { kind, version: Number(rest[0]) };
   if (kind === "skip") return { kind, entries: rest.map(String) };
