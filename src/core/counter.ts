@@ -2,7 +2,7 @@ import { type Static, Type } from "typebox";
 import { formatDuration, parseDuration } from "./duration.ts";
 import type { Event } from "./event.ts";
 import { type FieldPath, parseFieldPath, readField, scalarText } from "./fields.ts";
-import { encodeKey } from "./key.ts";
+import { encodeKey, encodeKeyPart } from "./key.ts";
 import { BY_FIELDS_MAX, FOLD_RATIO_MAX, SUM_VALUE_MAX, WINDOWS_MAX } from "./limits.ts";
 import type { Window } from "./window.ts";
 
@@ -103,12 +103,20 @@ function eventTypes(event: string | readonly string[]): readonly string[] | null
 
 /** Whether `where` holds; the type is matched by whoever picks the counters of a type. */
 export function matchesWhere(counter: Counter, event: Event): boolean {
-  return counter.where.every(({ path, values }) => values.has(scalarText(readField(event, path)) ?? ""));
+  for (const { path, values } of counter.where) {
+    if (!values.has(textAt(event, path))) return false;
+  }
+  return true;
 }
 
 /** Text of the event's key: missing fields and values that are no scalar are `""`. */
-export function keyOf(counter: Counter, event: Event): string {
-  return encodeKey(counter.by.map((path) => scalarText(readField(event, path)) ?? ""));
+export function keyOf({ by }: Counter, event: Event): string {
+  if (by.length === 1) return encodeKeyPart(textAt(event, by[0] as FieldPath));
+  return encodeKey(by.map((path) => textAt(event, path)));
+}
+
+function textAt(event: Event, path: FieldPath): string {
+  return scalarText(readField(event, path)) ?? "";
 }
 
 /** Whether the counter's summed field can be added up; a value of another type counts as 0. */

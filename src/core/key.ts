@@ -8,8 +8,7 @@ const SEPARATOR = "\u0000";
 
 /** Values → key text, well-formed Unicode (a lone surrogate has no UTF-8 and becomes U+FFFD). */
 export function encodeKey(values: readonly string[]): string {
-  if (values.length === 1) return escapePart(values[0] as string);
-  return values.map(escapePart).join(SEPARATOR);
+  return values.map(encodeKeyPart).join(SEPARATOR);
 }
 
 /** Key text → values; `fields` is the number of `by` fields. */
@@ -17,12 +16,8 @@ export function decodeKey(text: string, fields: number): string[] {
   return fields === 0 ? [] : text.split(SEPARATOR).map(unescapePart);
 }
 
-/** The text that every key starting with `prefix` in its first field starts with. */
-export function encodeKeyPrefix(prefix: string): string {
-  return escapePart(prefix);
-}
-
-function escapePart(value: string): string {
+/** The text of a key of one value; also what every key begins with whose first value begins with this one. */
+export function encodeKeyPart(value: string): string {
   const text = value.isWellFormed() ? value : value.toWellFormed();
   if (!text.includes("\u0000") && !text.includes("\u0001")) return text;
   return text.replaceAll("\u0001", "\u0001\u0002").replaceAll("\u0000", "\u0001\u0001");

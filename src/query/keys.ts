@@ -3,7 +3,7 @@ import { hotParts } from "../buckets/parts.ts";
 import type { CounterTime } from "../buckets/state.ts";
 import { keysCold } from "../cold/reader.ts";
 import { widestOf } from "../core/counter.ts";
-import { decodeKey, encodeKeyPrefix } from "../core/key.ts";
+import { decodeKey, encodeKeyPart } from "../core/key.ts";
 import { KEYS_LIMIT_MAX } from "../core/limits.ts";
 import { Problem } from "../core/problem.ts";
 import { bucketStart, type Range } from "../core/window.ts";
@@ -46,7 +46,7 @@ export async function pageOfKeys(
     from: bucketStart(time.oldest, window.ms),
     to: bucketStart(time.newest, window.ms) + window.ms,
   };
-  const texts = await sortedKeys(everywhere, view, range, encodeKeyPrefix(prefix), after, limit + 1);
+  const texts = await sortedKeys(everywhere, view, range, encodeKeyPart(prefix), after, limit + 1);
   const page = texts.slice(0, limit);
   const cursor = texts.length > limit ? Buffer.from(page.at(-1) as string).toString("base64url") : null;
   return [{ keys: page.map((text) => decodeKey(text, counter.by.length)), cursor }, [range]];

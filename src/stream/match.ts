@@ -66,7 +66,8 @@ function matchEvent(
   keys: Keys,
 ): MatchedEvent | Poison {
   const time = received.time ?? arrival;
-  const hits: Hit[] = [];
+  // Most events count for one counter, and an array that something is pushed to has room for seventeen at once.
+  let hits: Hit[] | null = null;
   for (const counter of definitions.forType(received.type)) {
     if (readmit !== null && readmit !== String(counter.generation)) continue;
     if (!matchesWhere(counter, received)) continue;
@@ -80,13 +81,15 @@ function matchEvent(
     const value = counter.sum && readField(received, counter.sum);
     const layer = readmit === null ? "base" : "corrected";
     const text = counter.by.length === 0 ? null : keyOf(counter, received);
-    hits.push({
+    const hit: Hit = {
       key: keys.of(counter, layer, bucketStart(time, finestOf(counter).ms), text),
       micro: typeof value === "number" ? toMicro(value) : 0,
       member: (counter.unique && scalarText(readField(received, counter.unique))) ?? false,
-    });
+    };
+    if (hits) hits.push(hit);
+    else hits = [hit];
   }
-  return { received, time, hits };
+  return { received, time, hits: hits ?? [] };
 }
 
 interface KeysOfBucket {

@@ -192,9 +192,12 @@ class Planner {
   #addKey(key: MatchedKey): KeyPlan {
     const bucket = this.#bucketPlans.get(key.bucket) ?? this.#addBucket(key.bucket);
     const isRefused = !this.#context.admitted(key);
-    if (isRefused) bucket.other ??= this.#addCell(bucket, key.bucket.counter, "other");
-    const own = () => (key.text === null ? null : this.#addCell(bucket, key.bucket.counter, { key: key.text }));
-    const planned = { bucket, cell: isRefused ? bucket.other : own(), isRefused };
+    let cell: CellPlan | null = null;
+    if (isRefused) {
+      bucket.other ??= this.#addCell(bucket, key.bucket.counter, "other");
+      cell = bucket.other;
+    } else if (key.text !== null) cell = this.#addCell(bucket, key.bucket.counter, { key: key.text });
+    const planned = { bucket, cell, isRefused };
     this.#keyPlans[key.index] = planned;
     return planned;
   }
@@ -252,7 +255,8 @@ class Planner {
 
   #addCell(bucket: BucketPlan, counter: Counter, owner: Exclude<CellOwner, "total">): CellPlan {
     const at = this.#addCellKeys(counter, bucket.written, owner);
-    const cell = { bucket: bucket.position, at, key: owner === "other" ? false : owner.key, ...noNumbers() } as const;
+    const key = owner === "other" ? false : owner.key;
+    const cell: CellPlan = { bucket: bucket.position, at, key, count: 0, units: 0, micros: 0, members: false };
     this.#cells.push(cell);
     return cell;
   }
