@@ -75,7 +75,10 @@ export class Admission {
 
   /** Whether it is counted under its own name. */
   admitted({ bucket, text }: MatchedKey): boolean {
-    return text === null || !this.#answersFor(bucket)?.refused.has(text);
+    if (text === null) return true;
+    const refused = this.#answersFor(bucket)?.refused;
+    // Most counters refuse nothing.
+    return !refused?.size || !refused.has(text);
   }
 }
 

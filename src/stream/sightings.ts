@@ -59,7 +59,7 @@ export function splitSeen(batches: readonly (readonly Sought[])[], { applied, fo
   let before = 0;
   return batches.map((sought) => {
     const from = before;
-    before += sought.reduce((sum, { events }) => sum + events.length, 0);
+    before += countOf(sought);
     const own = found.filter((position) => position >= from && position < before);
     return { applied, found: own.map((position) => position - from) };
   });
@@ -73,7 +73,7 @@ export function sight(sought: readonly Sought[], seen: Seen, sent: Sent | null):
   if (sent && seen.applied !== sent.before && seen.applied !== sent.after) return null;
   const isUnseen = sent !== null && seen.applied !== sent.after;
   const known = new Set(seen.found);
-  const fingerprints = new Fingerprints();
+  const fingerprints = new Fingerprints(countOf(sought));
   const duplicates = new Set<MatchedEvent>();
   let position = 0;
   const inserts = sought.map(({ family, sets, events }) => {
@@ -91,25 +91,39 @@ export function sight(sought: readonly Sought[], seen: Seen, sent: Sent | null):
   return { applied: sent?.after ?? seen.applied, duplicates, inserts: fresh, fingerprints };
 }
 
-/** Fingerprints of a batch. They are told apart by their spread, as far as it goes: hashing a text takes longer. */
+/**
+ * Fingerprints of a batch: a table with open addressing, in which the spread says where to look first. A `Set` would hash each
+ * text and grow a dozen times.
+ */
 export class Fingerprints {
-  /** The first fingerprint of each spread, as an integer that V8 holds without allocating. */
-  readonly #bySpread = new Map<number, string>();
-  /** Those whose spread another one had before. */
-  readonly #others = new Set<string>();
+  readonly #all: string[] = [];
+  /** Positions in it, from 1; 0 where nothing is. At most half of them are taken, so that a free one is near. */
+  readonly #slots: Int32Array;
 
-  has({ fingerprint, spread }: Identity): boolean {
-    const first = this.#bySpread.get(spread | 0);
-    return first !== undefined && (first === fingerprint || this.#others.has(fingerprint));
+  /** @param max how many may be added */
+  constructor(max: number) {
+    this.#slots = new Int32Array(2 ** Math.ceil(Math.log2(2 * Math.max(1, max))));
+  }
+
+  has(identity: Identity): boolean {
+    return this.#slots[this.#slotOf(identity)] !== 0;
   }
 
   /** False if it is there already. */
-  add({ fingerprint, spread }: Identity): boolean {
-    const first = this.#bySpread.get(spread | 0);
-    if (first === undefined) this.#bySpread.set(spread | 0, fingerprint);
-    else if (first === fingerprint || this.#others.has(fingerprint)) return false;
-    else this.#others.add(fingerprint);
+  add(identity: Identity): boolean {
+    const slot = this.#slotOf(identity);
+    if (this.#slots[slot] !== 0) return false;
+    this.#slots[slot] = this.#all.push(identity.fingerprint);
     return true;
+  }
+
+  /** Where it is or would be. */
+  #slotOf({ fingerprint, spread }: Identity): number {
+    const mask = this.#slots.length - 1;
+    for (let slot = spread & mask; ; slot = (slot + 1) & mask) {
+      const position = this.#slots[slot] as number;
+      if (position === 0 || this.#all[position - 1] === fingerprint) return slot;
+    }
   }
 }
 
@@ -118,7 +132,8 @@ export const NO_SIGHTINGS: Sightings = {
   applied: "",
   duplicates: new Set(),
   inserts: [],
-  fingerprints: new Fingerprints(),
+  fingerprints: new Fingerprints(0),
 };
 
+const countOf = (sought: readonly Sought[]): number => sought.reduce((sum, { events }) => sum + events.length, 0);
 const fingerprintOf = ({ received }: MatchedEvent): string => received.fingerprint;

@@ -28,7 +28,7 @@ vi.mock(import("../../src/stream/sightings.ts"), async (importOriginal) => {
     return original.sight(
       sought,
       seen,
-      sent && forgetsSent ? { ...sent, fingerprints: new original.Fingerprints() } : sent,
+      sent && forgetsSent ? { ...sent, fingerprints: new original.Fingerprints(0) } : sent,
     );
   };
   return { ...original, sight };
