@@ -152,10 +152,11 @@ async function readmitAll(late: Ledger, generation: number, pass: () => void): P
   return readmitted;
 }
 
-/** The one event of a payload as its producer would write it, or the text itself where it is none. */
+/** The one event of a payload as its producer would write it, or the text itself where it is none, or many. */
 function showPayload(payload: string): unknown {
-  const [item] = unpackPayload(payload) ?? [];
-  if (!item || "fault" in item) return payload;
+  const items = unpackPayload(payload) ?? [];
+  const [item] = items;
+  if (!item || items.length > 1 || "fault" in item) return payload;
   const { id, source, type, time, subject, data } = item;
   return {
     id,

@@ -125,3 +125,18 @@ test("poison on the stream is one dead letter each, takes no neighbour along, an
   redis.disconnect();
   await app.stop();
 });
+
+test("an entry in columns that an older release could not read is a dead letter that can be tried again", async () => {
+  const app = await startTestApp([{ name: "all", event: "*", by: [], windows: ["1m"], lateness: "4000d" }]);
+  const redis = new Redis({ path: join(app.dataDir, "redis", "redis.sock") });
+  const payload = '{"columns":[["1","2"],[3,4],["a","b"],"","e",1000,[0,1],null,null]}';
+  const reason = "the entry holds no readable events";
+  await redis.xadd("tm:{0}:dead", "*", "entry", "1-1", "reason", reason, "payload", payload);
+  const [letter] = (await app.call("GET", "/v1/dead-letters")).body.deadLetters;
+  expect(letter).toMatchObject({ reason, event: payload });
+  expect((await app.call("POST", `/v1/dead-letters/${letter.ref}/retry`)).body).toEqual({ retried: 1 });
+  const count = async () => (await app.call("GET", "/v1/counters/all/value?from=0&to=60000")).body.count;
+  await expect.poll(count).toBe(2);
+  redis.disconnect();
+  await app.stop();
+});
