@@ -178,9 +178,7 @@ export class Applier {
       planned = this.#planFor(matched) as Planned;
     }
     const unseen: Matched[] = [];
-    for (const [i, batch] of following().slice(0, LOOKED_AHEAD).entries()) {
-      // The first must be looked up now, or it will have to wait for that; those behind it must not keep this one waiting.
-      if (i > 0 && !this.#matching.has(batch)) break;
+    for (const batch of following().slice(0, LOOKED_AHEAD)) {
       const next = await this.#matchOnce(batch);
       if (!this.#seen.has(next)) unseen.push(next);
     }
