@@ -6,8 +6,9 @@ duplicate in it. Whether that is still so is checked first: `applied` stands whe
 counted is pending. That is the fence: an entry that somebody else has applied is pending no more. After the first write
 nothing may fail, since Redis does not undo a script's earlier writes.
 
-In the same breath it looks up the ids of the batch that comes next. Ids are remembered by applying alone, so the answer
-holds as long as `applied` stands. A call without entries only looks.
+In the same breath it looks up the ids of batches that come next, and answers with positions, counted from 0 through all
+fingerprints that are asked for. Ids are remembered by applying alone, so the answer holds as long as `applied` stands. A
+call without entries only looks.
 
 KEYS[1..11] stream, lease, state, clocks, families, late, dead, cold, corrections, kept, ahead
 KEYS[12..]  dedupe sets, cells, sketches, boards and indexes; the batch refers to them by position

@@ -65,19 +65,17 @@ function matchEvent(
   definitions: Definitions,
   keys: Keys,
 ): MatchedEvent | Poison {
+  const counters = definitions.forType(received.type);
+  // Before any key is made, which would take a place under `keysMax`.
+  for (const counter of counters) {
+    // Ingest refuses such events; a counter made since then can still meet one.
+    if (!sumInRange(counter, received) && isCounted(counter, received, readmit)) return beyondRange(counter, received);
+  }
   const time = received.time ?? arrival;
   // Most events count for one counter, and an array that something is pushed to has room for seventeen at once.
   let hits: Hit[] | null = null;
-  for (const counter of definitions.forType(received.type)) {
-    if (readmit !== null && readmit !== String(counter.generation)) continue;
-    if (!matchesWhere(counter, received)) continue;
-    if (!sumInRange(counter, received)) {
-      // Ingest refuses such events; a counter made since then can still meet one.
-      return {
-        fault: `${counter.definition.sum}: beyond the range of sums`,
-        payload: packPayload([packEvent(received, received)]),
-      };
-    }
+  for (const counter of counters) {
+    if (!isCounted(counter, received, readmit)) continue;
     const value = counter.sum && readField(received, counter.sum);
     const layer = readmit === null ? "base" : "corrected";
     const text = counter.by.length === 0 ? null : keyOf(counter, received);
@@ -90,6 +88,17 @@ function matchEvent(
     else hits = [hit];
   }
   return { received, time, hits: hits ?? [] };
+}
+
+function isCounted(counter: Counter, received: ReceivedEvent, readmit: ReceivedEntry["readmit"]): boolean {
+  return (readmit === null || readmit === String(counter.generation)) && matchesWhere(counter, received);
+}
+
+function beyondRange(counter: Counter, received: ReceivedEvent): Poison {
+  return {
+    fault: `${counter.definition.sum}: beyond the range of sums`,
+    payload: packPayload([packEvent(received, received)]),
+  };
 }
 
 interface KeysOfBucket {

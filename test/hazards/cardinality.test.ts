@@ -78,3 +78,22 @@ test("sketches exist only where a counter asks for them", async () => {
   await flood();
   expect(await harness.client.keys("*:u:*")).toEqual([]);
 });
+
+test("an event that cannot be counted takes no key's place", async () => {
+  harness = await Harness.create(redis, {
+    counters: [
+      { name: "pages", event: "*", by: ["subject"], windows: ["1m"], keysMax: 1, lateness: "4000d" },
+      { name: "sums", event: "*", by: [], sum: "data.n", windows: ["1m"], lateness: "4000d" },
+    ],
+  });
+  const [partition] = harness.partitions;
+  await harness.send([
+    makeEvent({ id: "a", subject: "/never", time: 1_000, data: { n: 1e300 } }),
+    makeEvent({ id: "b", subject: "/counted", time: 1_000 }),
+  ]);
+  const owner = await harness.own(partition!);
+  await owner.apply(await readNew(harness.client, partition!, 10, 1));
+  const admitted = await harness.client.keys("tm:{*}:*:c:*:k*");
+  expect(admitted.map((name) => name.replace(/^.*:k/, ""))).toEqual(["/counted"]);
+  expect(await harness.client.xlen(partition!.dead)).toBe(1);
+});
