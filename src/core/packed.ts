@@ -119,7 +119,8 @@ function eventOf(row: readonly unknown[]): Unchecked {
   };
 }
 
-const COLUMNS = 9;
+/** How many columns there are, the base of times included. */
+export const COLUMNS = 9;
 
 function unpackColumns(columns: unknown): (ReceivedEvent | Poison)[] | null {
   if (!Array.isArray(columns) || columns.length !== COLUMNS || !Array.isArray(columns[0])) return null;

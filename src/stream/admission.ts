@@ -34,18 +34,18 @@ export class Admission {
 
   /** Learns about all these keys; afterwards `admitted` answers for them. */
   async learn(keys: readonly MatchedKey[]): Promise<void> {
-    const unknown = new Map<string, { bucket: MatchedBucket; texts: string[] }>();
+    const unknown = new Map<string, { bucket: MatchedBucket; texts: Set<string> }>();
     for (const { bucket, text } of keys) {
       if (text === null) continue;
       const answers = this.#answersFor(bucket);
       if (answers?.admitted.has(text) || answers?.refused.has(text)) continue;
       const question = questionOf(bucket);
-      const asked = unknown.get(question) ?? { bucket, texts: [] };
+      const asked = unknown.get(question) ?? { bucket, texts: new Set() };
       unknown.set(question, asked);
-      asked.texts.push(text);
+      asked.texts.add(text);
     }
     const learning = Promise.all(
-      [...unknown].map(([question, { bucket, texts }]) => this.#ask(question, bucket, texts)),
+      [...unknown].map(([question, { bucket, texts }]) => this.#ask(question, bucket, [...texts])),
     );
     await learning.finally(() => this.#latest.clear());
   }
@@ -60,8 +60,7 @@ export class Admission {
     return latest.answers;
   }
 
-  async #ask(question: string, bucket: MatchedBucket, texts: readonly string[]): Promise<void> {
-    const keys = [...new Set(texts)];
+  async #ask(question: string, bucket: MatchedBucket, keys: readonly string[]): Promise<void> {
     const admitted = await admitKeys(this.#client, this.#scripts, bucket.counter, widestStart(bucket), keys);
     const answers = this.#answers.get(question) ?? { admitted: new Set(), refused: new Set() };
     if (answers.refused.size > REFUSALS_REMEMBERED) answers.refused.clear();

@@ -1,4 +1,4 @@
-import type { Poison, ReceivedEvent } from "../core/packed.ts";
+import { COLUMNS, type Poison, type ReceivedEvent } from "../core/packed.ts";
 import type { Suspect } from "../redis/commands/take-over.ts";
 
 /**
@@ -38,7 +38,7 @@ const CLOSING = new Set([0x5d, 0x7d]);
 export function splitPayload(payload: string): string[] | null {
   if (!payload.startsWith(COLUMNS_BEGIN)) return splitArray(payload);
   const columns = payload.endsWith("}") ? splitArray(payload.slice(COLUMNS_BEGIN.length, -1)) : null;
-  return columns?.length === 9 ? rowsOf(columns) : null;
+  return columns?.length === COLUMNS ? rowsOf(columns) : null;
 }
 
 const COLUMNS_BEGIN = '{"columns":';
