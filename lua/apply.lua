@@ -7,14 +7,15 @@ counted is pending. That is the fence: an entry that somebody else has applied i
 nothing may fail, since Redis does not undo a script's earlier writes.
 
 In the same breath it looks up the ids of batches that come next, and answers with positions, counted from 0 through all
-fingerprints that are asked for. Ids are remembered by applying alone, so the answer holds as long as `applied` stands. A
-call without entries only looks.
+fingerprints that are asked for, and with families in which nothing is remembered. Ids are remembered by applying alone, so
+the answer holds as long as `applied` stands. A call without entries only looks.
 
 KEYS[1..11] stream, lease, state, clocks, families, late, dead, cold, corrections, kept, ahead
 KEYS[12..]  dedupe sets, cells, sketches, boards and indexes; the batch refers to them by position
 ARGV[1]     lease token of the caller
 ARGV[2]     batch, MessagePack; see src/redis/commands/apply.ts for its fields
-ARGV[3]     what to look up, MessagePack: a list of {keys: positions of the sets to look in, fingerprints}
+ARGV[3]     what to look up, MessagePack: a list of {family: of the sets if it may be empty, keys: positions of the
+            sets to look in, fingerprints}
 
 A batch with a field `rebuild` comes from the lake and counts for one staged generation (lua/stage.lua): its entries were
 applied long ago, so there is no lease, no fence, no duplicate and nothing late. It counts once by its number.
@@ -26,7 +27,8 @@ Replies     {"lost"}                       the caller no longer owns the partiti
             {"fold"}                       a bucket is to be written to windows that the batch leaves to their fold, or not
                                            to windows that it writes; read the fold marks and plan again
             {"skip", entry ids …}          were applied already; plan again without them
-            {"ok", applied, duplicates, late, dead, skipped entries, {entries applied by now, positions found …}}
+            {"ok", applied, duplicates, late, dead, skipped entries,
+             {entries applied by now, empty families, positions found …}}
 --]]
 local STREAM, LEASE, STATE, CLOCKS, FAMILIES, LATE, DEAD = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local COLD, CORRECTIONS, KEPT, AHEAD = KEYS[8], KEYS[9], KEYS[10], KEYS[11]
@@ -58,11 +60,22 @@ local function callMany(list, command, key, option)
   end
 end
 
+-- Families that hold nothing, and whether one does not, by its name. A family is noted as soon as it holds anything.
+local empty, holds = {}, {}
+local function isEmpty(family)
+  if not family then return false end
+  if holds[family] == nil then
+    holds[family] = call('ZSCORE', FAMILIES, family) ~= false
+    if not holds[family] then empty[#empty + 1] = family end
+  end
+  return not holds[family]
+end
+
 local function look()
-  local answer, before = { call('HGET', STATE, 'applied') or '0' }, 0
+  local answer, before = { call('HGET', STATE, 'applied') or '0', empty }, 0
   for _, question in ipairs(cmsgpack.unpack(ARGV[3])) do
     local fingerprints = question.fingerprints
-    for _, key in ipairs(question.keys) do
+    for _, key in ipairs(isEmpty(question.family) and {} or question.keys) do
       for from = 1, #fingerprints, UNPACK_MAX do
         local to = math.min(from + UNPACK_MAX - 1, #fingerprints)
         local found = call('SMISMEMBER', KEYS[key], unpack(fingerprints, from, to))

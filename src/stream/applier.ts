@@ -3,14 +3,7 @@ import type { Counter } from "../core/counter.ts";
 import type { Definitions } from "../counters/definitions.ts";
 import type { CounterRegistry } from "../counters/registry.ts";
 import type { RedisClient } from "../redis/client.ts";
-import {
-  type ApplyOutcome,
-  applyBatch,
-  type PackedBatch,
-  packBatch,
-  parseClock,
-  type Seen,
-} from "../redis/commands/apply.ts";
+import { type ApplyOutcome, applyBatch, type PackedBatch, packBatch, parseClock } from "../redis/commands/apply.ts";
 import { KnownFolds } from "../redis/commands/fold.ts";
 import type { PartitionKeys } from "../redis/keys.ts";
 import type { Scripts } from "../redis/scripts.ts";
@@ -21,6 +14,7 @@ import { type MatchedEntry, matchEntries } from "./match.ts";
 import type { StreamMetrics } from "./metrics.ts";
 import { type Plan, planBatch } from "./plan.ts";
 import {
+  type Looked,
   NO_SIGHTINGS,
   questionsOf,
   type Sent,
@@ -29,6 +23,7 @@ import {
   seek,
   sight,
   splitSeen,
+  unknownOf,
 } from "./sightings.ts";
 
 /** Fetches of the definitions while they are older than the partition has seen, and the first pause between two, ms. */
@@ -101,10 +96,10 @@ export class Applier {
   /** Batches that are matched and not applied yet; another map once they must be matched anew. */
   #matching = new Map<EntryBatch, Promise<Matched>>();
   /** Answers about ids, for as long as the batch is matched. */
-  readonly #seen = new WeakMap<Matched, Seen>();
-  /** The last batch that was sent. */
+  readonly #looked = new WeakMap<Matched, Looked>();
+  /** The last batch that was sent; `null` once it was refused. */
   #sent: Sent | null = null;
-  /** The batch behind it. */
+  /** The batch behind it, until it is sent itself. */
   #planned: Planned | null = null;
 
   private constructor(deps: ApplierDependencies, dedupe: Dedupe) {
@@ -128,12 +123,16 @@ export class Applier {
     const stop = this.#deps.metrics.batchSeconds.startTimer();
     let matched = await this.#matchOnce(batch);
     for (const skipped = new Set<string>(); ; ) {
-      const { outcome, plan } = await this.#attempt(matched, following);
+      const { outcome, plan } = await this.#attempt(matched, following).catch((error) => {
+        this.#startAnew();
+        throw error;
+      });
       if (outcome.kind === "ok" && plan) {
         this.#matching.delete(batch);
         stop();
         return this.#account(batch, plan, outcome);
       }
+      this.#startAnew();
       if (outcome.kind === "lost") throw new LeaseLost();
       if (outcome.kind === "stale") await this.#catchUp(outcome.version);
       if (outcome.kind === "ledger") await this.#loadClocks();
@@ -165,58 +164,83 @@ export class Applier {
     return { definitions, matched, skipped, sought: seek(unapplied, this.#dedupe) };
   }
 
+  /** What was planned or sent is not applied, or nobody knows: what is known of ids must be looked up again. */
+  #startAnew(): void {
+    this.#sent = null;
+    this.#planned = null;
+    this.#dedupe.slices.clear();
+  }
+
   /** Looks, where that must be, and sends the batch; without a plan where looking has failed. */
   async #attempt(
     matched: Matched,
     following: () => readonly EntryBatch[],
   ): Promise<{ outcome: ApplyOutcome; plan: Plan | null }> {
-    const { metrics } = this.#deps;
-    let planned = this.#planned?.matched === matched ? this.#planned : this.#planFor(matched);
+    let planned = this.#planFor(matched);
     if (!planned) {
       const looked = await this.#look(matched);
       if (looked.kind !== "ok") return { outcome: looked, plan: null };
-      planned = this.#planFor(matched) as Planned;
+      planned = this.#planFor(matched);
+      if (!planned) return { outcome: { kind: "moved" }, plan: null };
     }
     const unseen: Matched[] = [];
     for (const batch of following().slice(0, LOOKED_AHEAD)) {
       const next = await this.#matchOnce(batch);
-      if (!this.#seen.has(next)) unseen.push(next);
+      if (!this.#looked.has(next)) unseen.push(next);
     }
-    const stop = metrics.applySeconds.startTimer();
+    const stop = this.#deps.metrics.applySeconds.startTimer();
     const applying = this.#send(planned.packed, unseen);
     this.#sent = planned.sent;
+    this.#planned = null;
     // It may fail before anybody waits for it, and is made again then.
-    this.#workAhead(following).catch(() => undefined);
+    this.#workAhead(planned.sent, following).catch(() => undefined);
     const outcome = await applying;
     stop();
     return { outcome, plan: planned.plan };
   }
 
-  /** While Redis is busy: once what is to be sent has been sent. */
-  async #workAhead(following: () => readonly EntryBatch[]): Promise<void> {
+  /** While Redis is busy with the batch that was sent: once what is to be sent has been sent. */
+  async #workAhead(sent: Sent, following: () => readonly EntryBatch[]): Promise<void> {
     const matching = this.#matching;
     await endOfTurn();
     for (const [i, batch] of following().slice(0, MATCHED_AHEAD).entries()) {
       const matched = await this.#matchOnce(batch, matching);
-      if (i === 0) this.#planned = this.#planFor(matched);
+      // Unless this took so long that it was sent meanwhile.
+      if (i === 0 && this.#sent === sent) this.#planFor(matched);
     }
   }
 
-  async #look(matched: Matched): Promise<ApplyOutcome> {
+  #look(matched: Matched): Promise<ApplyOutcome> {
     const { keys, batch } = this.#plan({ ...matched, matched: [] }, NO_SIGHTINGS);
-    this.#sent = null;
     return this.#send(packBatch(keys, batch), [matched]);
   }
 
-  /** `null` where ids must be looked up first. */
+  /**
+   * The plan of the batch that is sent next; `null` where ids must be looked up first. A batch is planned once, since it would
+   * find its own ids among those that are known.
+   */
   #planFor(matched: Matched): Planned | null {
-    const seen = this.#seen.get(matched);
-    const sightings = seen && sight(matched.sought, seen, this.#sent);
+    if (this.#planned?.matched === matched) return this.#planned;
+    if (this.#planned) this.#startAnew();
+    try {
+      this.#planned = this.#planNext(matched);
+    } catch (error) {
+      this.#startAnew();
+      throw error;
+    }
+    return this.#planned;
+  }
+
+  #planNext(matched: Matched): Planned | null {
+    const known = { sent: this.#sent, slices: this.#dedupe.slices };
+    const arrival = matched.matched.at(-1)?.entry.arrival ?? 0;
+    const sightings = sight(matched.sought, this.#looked.get(matched) ?? null, known, arrival);
     if (!sightings) return null;
     const plan = this.#plan(matched, sightings);
-    const { applied: before, fingerprints } = sightings;
+    const { applied: before, inserts, fingerprints } = sightings;
     const after = String(Number(before) + plan.batch.entries.filter(({ skip }) => !skip).length);
-    return { matched, plan, packed: packBatch(plan.keys, plan.batch), sent: { before, after, fingerprints } };
+    const sent = { before, after, inserts, fingerprints };
+    return { matched, plan, packed: packBatch(plan.keys, plan.batch), sent };
   }
 
   #plan({ definitions, matched, skipped }: Matched, sightings: Sightings): Plan {
@@ -236,11 +260,11 @@ export class Applier {
   /** Has a batch applied, and then the ids of others looked up. */
   async #send(packed: PackedBatch, others: readonly Matched[]): Promise<ApplyOutcome> {
     const { client, scripts, partition, token } = this.#deps;
-    const sought = others.map((matched) => matched.sought);
+    const sought = others.map((matched) => unknownOf(matched.sought, this.#dedupe.slices));
     const outcome = await applyBatch(client, scripts, partition, token, packed, sought.flatMap(questionsOf));
     if (outcome.kind !== "ok") return outcome;
     const answers = splitSeen(sought, outcome.seen);
-    for (const [i, matched] of others.entries()) this.#seen.set(matched, answers[i] as Seen);
+    for (const [i, matched] of others.entries()) this.#looked.set(matched, answers[i] as Looked);
     return outcome;
   }
 

@@ -9,6 +9,7 @@ import {
   SLICE_SUBSETS,
   sliceFamily,
 } from "../redis/keys.ts";
+import { KnownSlices } from "./known-slices.ts";
 
 /** Slots of ids with a time that are remembered: some minutes' worth, in a few hundred kilobytes. */
 const SLOTS_REMEMBERED = 4_096;
@@ -22,6 +23,8 @@ const EXPIRY_MARGIN_MS = 7 * 86_400_000;
 /** Where an event's fingerprint is looked for and, if new, put: the first of `sets`. */
 export interface Slot {
   readonly family: string;
+  /** Whether the id carries its own time: it can be in this family only. */
+  readonly isSlice: boolean;
   readonly sets: readonly string[];
 }
 
@@ -44,12 +47,13 @@ interface Generation {
  * twice.
  */
 export class Dedupe {
+  readonly slices = new KnownSlices();
   readonly #partition: PartitionKeys;
   readonly #horizonMs: number;
   /** Oldest first; the last one takes new ids. */
   readonly #generations: Generation[];
   /** Of ids with a time, by second and subset: many share one. */
-  readonly #slices = new Map<number, Slot>();
+  readonly #slots = new Map<number, Slot>();
 
   private constructor(partition: PartitionKeys, horizonMs: number, generations: Generation[]) {
     this.#partition = partition;
@@ -86,17 +90,17 @@ export class Dedupe {
       .filter((generation) => generation === current || generation.last >= arrival - this.#horizonMs)
       .reverse()
       .map(({ family, subsets }) => this.#partition.fingerprints(family, spread % subsets));
-    return { family: current.family, sets };
+    return { family: current.family, isSlice: false, sets };
   }
 
   #sliceFor(time: number, subset: number): Slot {
     const name = Math.floor(time / SLICE_MS) * SLICE_SUBSETS + subset;
-    let slot = this.#slices.get(name);
+    let slot = this.#slots.get(name);
     if (!slot) {
-      if (this.#slices.size === SLOTS_REMEMBERED) this.#slices.clear();
+      if (this.#slots.size === SLOTS_REMEMBERED) this.#slots.clear();
       const family = sliceFamily(time);
-      slot = { family, sets: [this.#partition.fingerprints(family, subset)] };
-      this.#slices.set(name, slot);
+      slot = { family, isSlice: true, sets: [this.#partition.fingerprints(family, subset)] };
+      this.#slots.set(name, slot);
     }
     return slot;
   }
@@ -117,8 +121,9 @@ export class Dedupe {
     return next;
   }
 
-  /** Forgets generations whose last insertion arrived before `bound`, ms. */
+  /** Forgets generations and slices whose last insertion arrived before `bound`, ms. */
   forgetBefore(bound: number): void {
+    this.slices.forgetBefore(bound);
     while (this.#generations.length > 1 && (this.#generations[0] as Generation).last < bound) this.#generations.shift();
   }
 }

@@ -1,6 +1,7 @@
 import type { Identity } from "../core/identity.ts";
 import type { Question, Seen } from "../redis/commands/apply.ts";
 import type { Dedupe, Slot } from "./dedupe.ts";
+import type { KnownSlices } from "./known-slices.ts";
 import type { MatchedEntry, MatchedEvent } from "./match.ts";
 
 /** Events whose fingerprints belong to one dedupe set, in stream order. */
@@ -8,9 +9,17 @@ export interface Sought extends Slot {
   readonly events: readonly MatchedEvent[];
 }
 
+/** What was looked up of a batch, of whose events' ids not all is known without. */
+export interface Looked extends Seen {
+  /** Where was looked; positions go through the events of these. */
+  readonly sought: readonly Sought[];
+}
+
 /** New fingerprints of one dedupe set. */
 export interface Insert {
   readonly family: string;
+  /** Whether all of its slice is known. */
+  readonly isKnown: boolean;
   readonly set: string;
   readonly fingerprints: readonly string[];
 }
@@ -22,7 +31,7 @@ export interface Sightings {
   readonly duplicates: ReadonlySet<MatchedEvent>;
   /** What is to be remembered. */
   readonly inserts: readonly Insert[];
-  /** All that is remembered of the batch once it is applied. */
+  /** All that is remembered of the batch once it is applied, but for slices that are known. */
   readonly fingerprints: Fingerprints;
 }
 
@@ -30,6 +39,7 @@ export interface Sightings {
 export interface Sent {
   readonly before: string;
   readonly after: string;
+  readonly inserts: readonly Insert[];
   readonly fingerprints: Fingerprints;
 }
 
@@ -50,45 +60,102 @@ export function seek(entries: readonly MatchedEntry[], dedupe: Dedupe): Sought[]
   return [...sought.values()];
 }
 
-export function questionsOf(sought: readonly Sought[]): Question[] {
-  return sought.map(({ sets, events }) => ({ sets, fingerprints: events.map(fingerprintOf) }));
+/** What Redis must be asked about. */
+export function unknownOf(sought: readonly Sought[], known: KnownSlices): Sought[] {
+  return sought.filter(({ family }) => !known.of(family));
 }
 
-/** One answer to the questions of several batches → an answer for each. */
-export function splitSeen(batches: readonly (readonly Sought[])[], { applied, found }: Seen): Seen[] {
+export function questionsOf(sought: readonly Sought[]): Question[] {
+  return sought.map(({ family, isSlice, sets, events }) => {
+    return { family: isSlice && family, sets, fingerprints: events.map(({ received }) => received.fingerprint) };
+  });
+}
+
+/** One answer to the questions of several batches → what was looked up of each. */
+export function splitSeen(batches: readonly (readonly Sought[])[], { applied, empty, found }: Seen): Looked[] {
   let before = 0;
   return batches.map((sought) => {
     const from = before;
     before += countOf(sought);
     const own = found.filter((position) => position >= from && position < before);
-    return { applied, found: own.map((position) => position - from) };
+    return { sought, applied, empty, found: own.map((position) => position - from) };
   });
 }
 
+/** What is known of the ids of a batch besides what was looked up. */
+export interface Known {
+  /** The batch before; `null` where all that is applied is looked up. */
+  readonly sent: Sent | null;
+  readonly slices: KnownSlices;
+}
+
 /**
- * Tells duplicates, of what came before or earlier in the batch, from first sightings. `sent`: the batch before, if it
- * was not yet applied when ids were looked up. `null` where more has happened since then.
+ * Tells duplicates, of what came before or earlier in the batch, from first sightings; `null` where neither what was looked up
+ * nor what is known tells. Slices that are empty are known from then on. `arrival`: of the batch's last entry, ms.
  */
-export function sight(sought: readonly Sought[], seen: Seen, sent: Sent | null): Sightings | null {
-  if (sent && seen.applied !== sent.before && seen.applied !== sent.after) return null;
-  const isUnseen = sent !== null && seen.applied !== sent.after;
-  const known = new Set(seen.found);
-  const fingerprints = new Fingerprints(countOf(sought));
+export function sight(
+  sought: readonly Sought[],
+  looked: Looked | null,
+  known: Known,
+  arrival: number,
+): Sightings | null {
+  const { sent, slices } = known;
+  const applied = sent?.after ?? looked?.applied;
+  if (applied === undefined) return null;
+  // The batch before, where it came after the look. Otherwise the look must have seen all that is applied.
+  const unseen = sent !== null && looked !== null && looked.applied !== applied ? sent : null;
+  const look = looked?.applied === (unseen?.before ?? applied) ? looked : null;
+  const positions = positionsOf(sought, look);
+  if (!begin(sought, positions, look, { sent: unseen, slices })) return null;
+
+  const found = new Set(look?.found);
+  const fingerprints = new Fingerprints(countOf(unknownOf(sought, slices)));
   const duplicates = new Set<MatchedEvent>();
-  let position = 0;
-  const inserts = sought.map(({ family, sets, events }) => {
+  const inserts: Insert[] = [];
+  for (const [i, { family, sets, events }] of sought.entries()) {
+    const [slice, from] = [slices.of(family), positions[i] as number];
+    const isNew = (identity: Identity, position: number) =>
+      slice
+        ? slice.add(identity)
+        : fingerprints.add(identity) && !found.has(position) && !unseen?.fingerprints.has(identity);
     const fresh: string[] = [];
-    for (const event of events) {
-      const isFirst = fingerprints.add(event.received);
-      const isKnown = known.has(position) || (isUnseen && sent.fingerprints.has(event.received));
-      if (isFirst && !isKnown) fresh.push(event.received.fingerprint);
+    for (const [n, event] of events.entries()) {
+      if (isNew(event.received, from + n)) fresh.push(event.received.fingerprint);
       else duplicates.add(event);
-      position++;
     }
-    return { family, set: sets[0] as string, fingerprints: fresh };
+    if (fresh.length === 0) continue;
+    if (slice) slice.last = Math.max(slice.last, arrival);
+    inserts.push({ family, isKnown: slice !== undefined, set: sets[0] as string, fingerprints: fresh });
+  }
+  slices.trim();
+  return { applied, duplicates, inserts, fingerprints };
+}
+
+/** Where what was found of each begins to count; `undefined` where nothing was looked for. */
+function positionsOf(sought: readonly Sought[], look: Looked | null): (number | undefined)[] {
+  let [asked, position] = [0, 0];
+  return sought.map((some) => {
+    if (look?.sought[asked] !== some) return undefined;
+    asked++;
+    position += some.events.length;
+    return position - some.events.length;
   });
-  const fresh = inserts.filter((insert) => insert.fingerprints.length > 0);
-  return { applied: sent?.after ?? seen.applied, duplicates, inserts: fresh, fingerprints };
+}
+
+/** Begins the slices that are empty. False if nothing is known of some ids. */
+function begin(
+  sought: readonly Sought[],
+  positions: readonly (number | undefined)[],
+  look: Looked | null,
+  { sent: unseen, slices }: Known,
+): boolean {
+  return sought.every(({ family }, i) => {
+    if (slices.of(family)) return true;
+    const since = unseen?.inserts.filter((insert) => insert.family === family) ?? [];
+    if (look?.empty.has(family) && since.length === 0) slices.begin(family);
+    // A slice that was known then, and has been forgotten, has ids that are in no list.
+    return positions[i] !== undefined && !since.some(({ isKnown }) => isKnown);
+  });
 }
 
 /**
@@ -136,4 +203,3 @@ export const NO_SIGHTINGS: Sightings = {
 };
 
 const countOf = (sought: readonly Sought[]): number => sought.reduce((sum, { events }) => sum + events.length, 0);
-const fingerprintOf = ({ received }: MatchedEvent): string => received.fingerprint;

@@ -16,22 +16,43 @@ const TIME = Date.parse("2015-09-12T10:00:00Z");
 const HOUR = 3_600_000;
 /** Its own time says where it is remembered. */
 const ULID = "01K9Z3NDEKTSV4RRFFQ69G5FAV";
+/** Its eighth character counts units of about a second. */
+const SECONDS = ["D", "E", "F"];
 /** Two owners at a time would remember ids without a time in different places. */
-const ulidOf = (letter: string) => `${ULID.slice(0, -1)}${letter.toUpperCase()}`;
+const ulidOf = (letter: string, second = "D") =>
+  `${ULID.slice(0, 7)}${second}${ULID.slice(8, -1)}${letter.toUpperCase()}`;
 const COUNTER: CounterInput = { name: "all", event: "*", by: [], windows: ["1h"], lateness: "4000d" };
 
 /** A mutant: plans know nothing of the batch before that Redis is still busy with. */
 let forgetsSent = false;
+/** In how many plans from here something goes wrong; 0 for never. */
+let failsIn = 0;
 vi.mock(import("../../src/stream/sightings.ts"), async (importOriginal) => {
   const original = await importOriginal();
-  const sight: typeof original.sight = (sought, seen, sent) => {
-    return original.sight(
-      sought,
-      seen,
-      sent && forgetsSent ? { ...sent, fingerprints: new original.Fingerprints(0) } : sent,
-    );
+  const sight: typeof original.sight = (sought, looked, known, arrival) => {
+    const { sent } = known;
+    const forgotten = sent && forgetsSent ? { ...sent, fingerprints: new original.Fingerprints(0) } : sent;
+    const sightings = original.sight(sought, looked, { ...known, sent: forgotten }, arrival);
+    if (failsIn > 0 && --failsIn === 0) throw new Error("out of memory");
+    return sightings;
   };
   return { ...original, sight };
+});
+
+/** Mutants: what is known of slices is kept, whatever happens; and a bound of ids, so that slices are forgotten all the time. */
+let keepsSlices = false;
+let idsMax: number | undefined;
+vi.mock(import("../../src/stream/known-slices.ts"), async (importOriginal) => {
+  const original = await importOriginal();
+  class KnownSlices extends original.KnownSlices {
+    constructor() {
+      super(idsMax);
+    }
+    override clear(): void {
+      if (!keepsSlices) super.clear();
+    }
+  }
+  return { ...original, KnownSlices };
 });
 
 let redis: TestRedis;
@@ -46,6 +67,9 @@ beforeEach(async () => {
 afterEach(() => {
   vi.restoreAllMocks();
   forgetsSent = false;
+  failsIn = 0;
+  keepsSlices = false;
+  idsMax = undefined;
   harness.close();
 });
 
@@ -160,7 +184,7 @@ describe("a batch that is planned while Redis is busy with the one before it", (
 
   test("is planned again when that one was refused", async () => {
     const [applier, other] = [await openApplier(), await openApplier()];
-    const batches = await again(ulidOf);
+    const batches = await again((id) => ulidOf(id));
     const run = vi.spyOn(harness.scripts.get("apply"), "run");
     for (const [i, batch] of batches.entries()) {
       // As the batch is sent: what it is then told to have moved, or to be applied already.
@@ -177,24 +201,115 @@ describe("a batch that is planned while Redis is busy with the one before it", (
   });
 });
 
-test("whatever ids come again, whoever applies a batch in between, and whatever is known ahead: all count once", async () => {
-  const entry = fc.array(fc.constantFrom(..."abcdefgh").map(ulidOf), { minLength: 1, maxLength: 4 });
-  const steps = fc.record({ known: fc.nat(4), other: fc.boolean() });
-  await fc.assert(
-    fc.asyncProperty(fc.array(fc.tuple(entry, steps), { minLength: 2, maxLength: 9 }), async (all) => {
-      await harness.client.flushall();
-      const own = await Harness.create(redis, { counters: [COUNTER] });
-      harness.close();
-      harness = own;
-      const [applier, other] = [await openApplier(), await openApplier()];
-      const batches = (await received(...all.map(([ids]) => ids))).map((one) => [one]);
-      for (const [i, batch] of batches.entries()) {
-        const { known, other: interferes } = all[i]![1];
-        if (interferes) await other.apply(batches[(i * 7) % batches.length]!);
-        await applier.apply(batch, () => batches.slice(i + 1, i + 1 + known));
-      }
-      expect(await countOf("all")).toBe(new Set(all.flatMap(([ids]) => ids)).size);
-    }),
-    { numRuns: 60 },
-  );
+describe("ids of a slice that was empty", () => {
+  const batchesOf = async (...ids: readonly string[][]) =>
+    (await received(...ids.map((some) => some.map((id) => ulidOf(id))))).map((entry) => [entry]);
+
+  test("are looked up once, and then known", async () => {
+    const applier = await openApplier();
+    const run = vi.spyOn(harness.scripts.get("apply"), "run");
+    const batches = await batchesOf(["a", "b"], ["b", "c"], ["a", "c", "d"]);
+    for (const batch of batches) await applier.apply(batch);
+    expect(await countOf("all")).toBe(4);
+    expect(run).toHaveBeenCalledTimes(1 + batches.length);
+  });
+
+  test("are known to no successor", async () => {
+    const batches = await batchesOf(["a"], ["a"]);
+    for (const batch of batches) await (await openApplier()).apply(batch);
+    expect(await countOf("all")).toBe(1);
+  });
+
+  /** Somebody else applies the second batch, of which there is a copy in the third. */
+  async function countAfterOther(): Promise<number | string> {
+    const [applier, other] = [await openApplier(), await openApplier()];
+    const batches = await batchesOf(["a"], ["b"], ["b", "c"]);
+    for (const [i, batch] of batches.entries()) await (i === 1 ? other : applier).apply(batch);
+    return countOf("all");
+  }
+
+  test("are looked up again once somebody else has applied something", async () => {
+    expect(await countAfterOther()).toBe(3);
+  });
+
+  test("would be missing if what was planned was kept then (the mutant)", async () => {
+    keepsSlices = true;
+    expect(await countAfterOther()).toBe(2);
+  });
+
+  /** A batch whose reply is lost, applied or not; what comes after it, and it again where it was not applied. */
+  async function countAfterLoss(isApplied: boolean): Promise<number | string> {
+    const applier = await openApplier();
+    const [first, lost, next] = await batchesOf(["a"], ["b"], ["b", "c"]);
+    await applier.apply(first!);
+    const script = harness.scripts.get("apply");
+    const run = script.run.bind(script);
+    vi.spyOn(script, "run").mockImplementationOnce(async (...args) => {
+      if (isApplied) await run(...args);
+      throw new Error("Connection is closed.");
+    });
+    await expect(applier.apply(lost!, () => [next!])).rejects.toThrow("closed");
+    if (!isApplied) await applier.apply(lost!);
+    await applier.apply(next!);
+    return countOf("all");
+  }
+
+  test.each([true, false])("count once when a reply is lost (applied: %s)", async (isApplied) => {
+    expect(await countAfterLoss(isApplied)).toBe(3);
+  });
+
+  /** What is planned ahead of the second batch fails. */
+  async function countAfterFailure(): Promise<number | string> {
+    const applier = await openApplier();
+    const batches = await batchesOf(["a"], ["b"], ["b", "c"]);
+    await applier.apply(batches[0]!);
+    failsIn = 2;
+    for (const [i, batch] of batches.entries()) if (i > 0) await applier.apply(batch, () => batches.slice(i + 1));
+    expect(failsIn).toBe(0);
+    return countOf("all");
+  }
+
+  test("count once when planning ahead has failed", async () => {
+    expect(await countAfterFailure()).toBe(3);
+  });
+
+  test("would be missing if they were taken for known then (the mutant)", async () => {
+    keepsSlices = true;
+    expect(await countAfterFailure()).toBe(2);
+  });
+
+  test("that was not applied would be missing if they were taken for known (the mutant)", async () => {
+    keepsSlices = true;
+    expect(await countAfterLoss(false)).toBe(2);
+  });
 });
+
+test.each([undefined, 0, 3])(
+  "whatever ids come again, whoever applies a batch in between, and whatever is known ahead: all count once (%s ids are held)",
+  async (max) => {
+    idsMax = max;
+    const name = fc.tuple(fc.constantFrom(..."abcdefgh"), fc.constantFrom(...SECONDS));
+    const entry = fc.array(
+      name.map(([letter, second]) => ulidOf(letter, second)),
+      { minLength: 1, maxLength: 4 },
+    );
+    const steps = fc.record({ known: fc.nat(4), other: fc.boolean() });
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.tuple(entry, steps), { minLength: 2, maxLength: 9 }), async (all) => {
+        await harness.client.flushall();
+        const own = await Harness.create(redis, { counters: [COUNTER] });
+        harness.close();
+        harness = own;
+        const [applier, other] = [await openApplier(), await openApplier()];
+        const batches = (await received(...all.map(([ids]) => ids))).map((one) => [one]);
+        for (const [i, batch] of batches.entries()) {
+          const { known, other: interferes } = all[i]![1];
+          if (interferes) await other.apply(batches[(i * 7) % batches.length]!);
+          await applier.apply(batch, () => batches.slice(i + 1, i + 1 + known));
+        }
+        expect(await countOf("all")).toBe(new Set(all.flatMap(([ids]) => ids)).size);
+      }),
+      { numRuns: 60 },
+    );
+  },
+);

@@ -52,6 +52,9 @@ function risers(batch: string): ReturnType<typeof at>[] {
   return Array.from({ length: 50 }, (_, i) => at(`${batch}${i}`, i % 2 === 0 ? 41 : 52, "/riser"));
 }
 
+/** Its own time says in which slice it is remembered. */
+const ULID = "01K9Z3NDEKTSV4RRFFQ69G5FAV";
+
 interface Mutant {
   readonly removes: string;
   readonly change: ScriptChange | ((sightings: Sightings) => Sightings);
@@ -89,6 +92,23 @@ const MUTANTS: Mutant[] = [
       to: "",
     },
     history: [send(at("a", 1)), read, apply, send(at("a", 2)), read, apply],
+  },
+  {
+    removes: "asking whether a slice is empty",
+    change: {
+      script: "apply",
+      from: "holds[family] = call('ZSCORE', FAMILIES, family) ~= false",
+      to: "holds[family] = false",
+    },
+    history: [
+      send(at(ULID, 1)),
+      read,
+      apply,
+      { do: "die", partition: 0, sameToken: false },
+      send(at(ULID, 2)),
+      read,
+      apply,
+    ],
   },
   {
     removes: "dedupe within a batch",
@@ -194,8 +214,6 @@ describe("a group made at $ instead of 0", () => {
 });
 
 describe("a frozen owner wakes, and applies a copy between another's look at the ids and its script", () => {
-  /** Its own time says where it is remembered, so both owners look in the same place. */
-  const ULID = "01K9Z3NDEKTSV4RRFFQ69G5FAV";
   const CHECK = "if not rebuild and (state[3] or '0') ~= batch.applied then return { 'moved' } end";
 
   async function countOfBoth(mutation?: string): Promise<number | string> {

@@ -131,6 +131,8 @@ export interface Batch {
 
 /** Fingerprints that are looked for in the same dedupe sets. */
 export interface Question {
+  /** Of a slice: its family, to be told whether that is empty. */
+  readonly family: string | false;
   readonly sets: readonly string[];
   readonly fingerprints: readonly string[];
 }
@@ -139,6 +141,8 @@ export interface Question {
 export interface Seen {
   /** Entries that had been applied at that moment: the answer holds while this number stands. */
   readonly applied: string;
+  /** Families in which nothing is remembered, of those that were asked for. */
+  readonly empty: ReadonlySet<string>;
   /** Positions of those that are remembered, from 0, counted through the fingerprints of all questions. */
   readonly found: readonly number[];
 }
@@ -210,21 +214,23 @@ export async function applyBatch(
 ): Promise<ApplyOutcome> {
   const { stream, lease, state, clocks, families, late, dead, cold, corrections, kept, ahead } = partition;
   const keys = [stream, lease, state, clocks, families, late, dead, cold, corrections, kept, ahead, ...names];
-  const asked = questions.map(({ sets, fingerprints }) => ({ keys: sets.map((set) => keys.push(set)), fingerprints }));
+  const asked = questions.map(({ family, sets, fingerprints }) => {
+    return { family, keys: sets.map((set) => keys.push(set)), fingerprints };
+  });
   const args = [token, packed, packForLua(asked)];
   const [kind, ...rest] = (await scripts.get("apply").run(client, keys, args)) as [ApplyOutcome["kind"], ...unknown[]];
   if (kind === "stale") return { kind, version: Number(rest[0]) };
   if (kind === "skip") return { kind, entries: rest.map(String) };
   if (kind !== "ok") return { kind };
-  const [applied, duplicates, lateEvents, deadEvents, skipped, [now, ...found]] = rest as [
+  const [applied, duplicates, lateEvents, deadEvents, skipped, [now, empty, ...found]] = rest as [
     number,
     number,
     number,
     number,
     number,
-    [string, ...number[]],
+    [string, string[], ...number[]],
   ];
-  const seen = { applied: now, found };
+  const seen = { applied: now, empty: new Set(empty), found };
   return { kind, applied, duplicates, late: lateEvents, dead: deadEvents, skipped, seen };
 }
 
