@@ -81,10 +81,16 @@ interface Planned {
 
 type Applied = ApplyOutcome & { readonly kind: "ok" };
 
+/** What came of sending a batch, and the plan that was applied. */
+type Attempt =
+  | { readonly plan: Plan; readonly outcome: Applied }
+  | { readonly plan: null; readonly outcome: Exclude<ApplyOutcome, Applied> };
+
 /**
  * Applies batches of one partition in turn. Each takes three steps: it is matched with the counters, its ids are looked up,
  * and it is planned and applied. While Redis is busy with one batch, the next is planned and those behind it are matched;
- * ids are looked up with the batch before last, since a plan knows what the last one remembers.
+ * ids are looked up with the batch before last, since a plan knows what the last one remembers, and not at all where they
+ * belong to slices that are known.
  */
 export class Applier {
   readonly #deps: ApplierDependencies;
@@ -127,7 +133,7 @@ export class Applier {
         this.#startAnew();
         throw error;
       });
-      if (outcome.kind === "ok" && plan) {
+      if (plan) {
         this.#matching.delete(batch);
         stop();
         return this.#account(batch, plan, outcome);
@@ -171,17 +177,14 @@ export class Applier {
     this.#dedupe.slices.clear();
   }
 
-  /** Looks, where that must be, and sends the batch; without a plan where looking has failed. */
-  async #attempt(
-    matched: Matched,
-    following: () => readonly EntryBatch[],
-  ): Promise<{ outcome: ApplyOutcome; plan: Plan | null }> {
+  /** Looks, where that must be, and sends the batch. */
+  async #attempt(matched: Matched, following: () => readonly EntryBatch[]): Promise<Attempt> {
     let planned = this.#planFor(matched);
     if (!planned) {
       const looked = await this.#look(matched);
-      if (looked.kind !== "ok") return { outcome: looked, plan: null };
+      if (looked.kind !== "ok") return { plan: null, outcome: looked };
       planned = this.#planFor(matched);
-      if (!planned) return { outcome: { kind: "moved" }, plan: null };
+      if (!planned) return { plan: null, outcome: { kind: "moved" } };
     }
     const unseen: Matched[] = [];
     for (const batch of following().slice(0, LOOKED_AHEAD)) {
@@ -196,7 +199,7 @@ export class Applier {
     this.#workAhead(planned.sent, following).catch(() => undefined);
     const outcome = await applying;
     stop();
-    return { outcome, plan: planned.plan };
+    return outcome.kind === "ok" ? { plan: planned.plan, outcome } : { plan: null, outcome };
   }
 
   /** While Redis is busy with the batch that was sent: once what is to be sent has been sent. */

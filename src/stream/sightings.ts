@@ -142,20 +142,23 @@ function positionsOf(sought: readonly Sought[], look: Looked | null): (number | 
   });
 }
 
-/** Begins the slices that are empty. False if nothing is known of some ids. */
+/** Begins the slices that are empty, unless nothing is known of some ids: then it replies false. */
 function begin(
   sought: readonly Sought[],
   positions: readonly (number | undefined)[],
   look: Looked | null,
   { sent: unseen, slices }: Known,
 ): boolean {
-  return sought.every(({ family }, i) => {
+  const empty = new Set<string>();
+  const isClear = sought.every(({ family }, i) => {
     if (slices.of(family)) return true;
     const since = unseen?.inserts.filter((insert) => insert.family === family) ?? [];
-    if (look?.empty.has(family) && since.length === 0) slices.begin(family);
+    if (look?.empty.has(family) && since.length === 0) empty.add(family);
     // A slice that was known then, and has been forgotten, has ids that are in no list.
     return positions[i] !== undefined && !since.some(({ isKnown }) => isKnown);
   });
+  if (isClear) for (const family of empty) slices.begin(family);
+  return isClear;
 }
 
 /**

@@ -201,6 +201,18 @@ describe("a batch that is planned while Redis is busy with the one before it", (
   });
 });
 
+const LOST = ["nothing", "request", "reply"] as const;
+
+/** The next call of the script does not reach Redis, or its reply does not come back. */
+function loseNext(what: "request" | "reply"): void {
+  const script = harness.scripts.get("apply");
+  const run = script.run.bind(script);
+  vi.spyOn(script, "run").mockImplementationOnce(async (...args) => {
+    if (what === "reply") await run(...args);
+    throw new Error("Connection is closed.");
+  });
+}
+
 describe("ids of a slice that was empty", () => {
   const batchesOf = async (...ids: readonly string[][]) =>
     (await received(...ids.map((some) => some.map((id) => ulidOf(id))))).map((entry) => [entry]);
@@ -242,12 +254,7 @@ describe("ids of a slice that was empty", () => {
     const applier = await openApplier();
     const [first, lost, next] = await batchesOf(["a"], ["b"], ["b", "c"]);
     await applier.apply(first!);
-    const script = harness.scripts.get("apply");
-    const run = script.run.bind(script);
-    vi.spyOn(script, "run").mockImplementationOnce(async (...args) => {
-      if (isApplied) await run(...args);
-      throw new Error("Connection is closed.");
-    });
+    loseNext(isApplied ? "reply" : "request");
     await expect(applier.apply(lost!, () => [next!])).rejects.toThrow("closed");
     if (!isApplied) await applier.apply(lost!);
     await applier.apply(next!);
@@ -293,7 +300,7 @@ test.each([undefined, 0, 3])(
       name.map(([letter, second]) => ulidOf(letter, second)),
       { minLength: 1, maxLength: 4 },
     );
-    const steps = fc.record({ known: fc.nat(4), other: fc.boolean() });
+    const steps = fc.record({ known: fc.nat(4), other: fc.boolean(), lost: fc.constantFrom(...LOST) });
     await fc.assert(
       fc.asyncProperty(fc.array(fc.tuple(entry, steps), { minLength: 2, maxLength: 9 }), async (all) => {
         await harness.client.flushall();
@@ -303,9 +310,11 @@ test.each([undefined, 0, 3])(
         const [applier, other] = [await openApplier(), await openApplier()];
         const batches = (await received(...all.map(([ids]) => ids))).map((one) => [one]);
         for (const [i, batch] of batches.entries()) {
-          const { known, other: interferes } = all[i]![1];
+          const { known, other: interferes, lost } = all[i]![1];
           if (interferes) await other.apply(batches[(i * 7) % batches.length]!);
-          await applier.apply(batch, () => batches.slice(i + 1, i + 1 + known));
+          if (lost !== "nothing") loseNext(lost);
+          const apply = () => applier.apply(batch, () => batches.slice(i + 1, i + 1 + known));
+          await apply().catch(apply);
         }
         expect(await countOf("all")).toBe(new Set(all.flatMap(([ids]) => ids)).size);
       }),

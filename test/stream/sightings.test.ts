@@ -139,6 +139,14 @@ describe("slices", () => {
     expect(sight(sought, null, { sent: sentOf(first), slices }, 0)).toBeNull();
     expect(slices.of("s0")?.size).toBe(1);
   });
+
+  test("that were empty are not known where another was not looked up: that look will see more", () => {
+    const slices = new KnownSlices();
+    const sought = soughtFor([[event(1)], [event(2)]], true);
+    const half = lookedUp(sought.slice(0, 1), [], ["s0"]);
+    expect(sight(sought, half, { sent: null, slices }, 0)).toBeNull();
+    expect(slices.of("s0")).toBeUndefined();
+  });
 });
 
 test("an answer to several batches is an answer to each", () => {
