@@ -119,11 +119,11 @@ function textAt(event: Event, path: FieldPath): string {
   return scalarText(readField(event, path)) ?? "";
 }
 
-/** Whether the counter's summed field can be added up; a value of another type counts as 0. */
-export function sumInRange(counter: Counter, event: Event): boolean {
-  if (!counter.sum) return true;
+/** Whether the counter would sum a number that is too large to be added up; a value of another type counts as 0. */
+export function isBeyondSums(counter: Counter, event: Event): boolean {
+  if (!counter.sum) return false;
   const value = readField(event, counter.sum);
-  return typeof value !== "number" || Math.abs(value) <= SUM_VALUE_MAX;
+  return typeof value === "number" && Math.abs(value) > SUM_VALUE_MAX && matchesWhere(counter, event);
 }
 
 const DAY_MS = 86_400_000;

@@ -1,5 +1,5 @@
 import { monotonicFactory } from "ulid";
-import { matchesWhere, sumInRange } from "../core/counter.ts";
+import { isBeyondSums } from "../core/counter.ts";
 import { type Event, isObject, Rejection, type RejectionCode, validateEvent } from "../core/event.ts";
 import { identify } from "../core/identity.ts";
 import { EVENT_BYTES_MAX } from "../core/limits.ts";
@@ -81,10 +81,9 @@ export class Ingest {
 
   #sumFault(event: Event): Rejection | null {
     for (const counter of this.#deps.registry.current.forType(event.type)) {
-      if (counter.sum && !sumInRange(counter, event) && matchesWhere(counter, event)) {
-        const detail = `${counter.definition.sum}: must be at most 9,000,000,000 either side of zero, since counter "${counter.name}" sums it`;
-        return new Rejection("invalid_data", detail);
-      }
+      if (!isBeyondSums(counter, event)) continue;
+      const detail = `${counter.definition.sum}: must be at most 9,000,000,000 either side of zero, since counter "${counter.name}" sums it`;
+      return new Rejection("invalid_data", detail);
     }
     return null;
   }

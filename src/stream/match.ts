@@ -1,4 +1,4 @@
-import { type Counter, finestOf, keyOf, matchesWhere, sumInRange } from "../core/counter.ts";
+import { type Counter, finestOf, isBeyondSums, keyOf, matchesWhere } from "../core/counter.ts";
 import { toMicro } from "../core/decimal.ts";
 import { readField, scalarText } from "../core/fields.ts";
 import { type Poison, packEvent, packPayload, type ReceivedEvent } from "../core/packed.ts";
@@ -69,13 +69,13 @@ function matchEvent(
   // Before any key is made, which would take a place under `keysMax`.
   for (const counter of counters) {
     // Ingest refuses such events; a counter made since then can still meet one.
-    if (!sumInRange(counter, received) && isCounted(counter, received, readmit)) return beyondRange(counter, received);
+    if (isMeant(counter, readmit) && isBeyondSums(counter, received)) return beyondRange(counter, received);
   }
   const time = received.time ?? arrival;
   // Most events count for one counter, and an array that something is pushed to has room for seventeen at once.
   let hits: Hit[] | null = null;
   for (const counter of counters) {
-    if (!isCounted(counter, received, readmit)) continue;
+    if (!isMeant(counter, readmit) || !matchesWhere(counter, received)) continue;
     const value = counter.sum && readField(received, counter.sum);
     const layer = readmit === null ? "base" : "corrected";
     const text = counter.by.length === 0 ? null : keyOf(counter, received);
@@ -90,8 +90,9 @@ function matchEvent(
   return { received, time, hits: hits ?? [] };
 }
 
-function isCounted(counter: Counter, received: ReceivedEvent, readmit: ReceivedEntry["readmit"]): boolean {
-  return (readmit === null || readmit === String(counter.generation)) && matchesWhere(counter, received);
+/** Readmitted events are one counter's. */
+function isMeant(counter: Counter, readmit: ReceivedEntry["readmit"]): boolean {
+  return readmit === null || readmit === String(counter.generation);
 }
 
 function beyondRange(counter: Counter, received: ReceivedEvent): Poison {

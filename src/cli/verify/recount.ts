@@ -1,5 +1,5 @@
 import { ulid } from "ulid";
-import { type Counter, matchesWhere, sumInRange } from "../../core/counter.ts";
+import { type Counter, isBeyondSums, matchesWhere } from "../../core/counter.ts";
 import { type Event, Rejection, validateEvent } from "../../core/event.ts";
 import { isTooLarge } from "../../core/packed.ts";
 import { Expected } from "./expected.ts";
@@ -54,9 +54,7 @@ export class Recount {
   #read(text: string, now: number): Event | Rejection {
     const event = parseEvent(text, now);
     if (event instanceof Rejection) return event;
-    const overRange = this.#forType(event.type).find(
-      ({ counter }) => !sumInRange(counter, event) && matchesWhere(counter, event),
-    );
+    const overRange = this.#forType(event.type).find(({ counter }) => isBeyondSums(counter, event));
     return overRange
       ? new Rejection("invalid_data", `${overRange.counter.definition.sum}: beyond the range of sums`)
       : event;
