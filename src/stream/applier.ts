@@ -240,9 +240,9 @@ export class Applier {
     const sightings = sight(matched.sought, this.#looked.get(matched) ?? null, known, arrival);
     if (!sightings) return null;
     const plan = this.#plan(matched, sightings);
-    const { applied: before, inserts, fingerprints } = sightings;
+    const { applied: before, inserts, ids } = sightings;
     const after = String(Number(before) + plan.batch.entries.filter(({ skip }) => !skip).length);
-    const sent = { before, after, inserts, fingerprints };
+    const sent = { before, after, inserts, ids };
     return { matched, plan, packed: packBatch(plan.keys, plan.batch), sent };
   }
 

@@ -1,6 +1,7 @@
 import type { Identity } from "../core/identity.ts";
 import type { Question, Seen } from "../redis/commands/apply.ts";
 import type { Dedupe, Slot } from "./dedupe.ts";
+import { IdTable } from "./id-table.ts";
 import type { KnownSlices } from "./known-slices.ts";
 import type { MatchedEntry, MatchedEvent } from "./match.ts";
 
@@ -31,8 +32,8 @@ export interface Sightings {
   readonly duplicates: ReadonlySet<MatchedEvent>;
   /** What is to be remembered. */
   readonly inserts: readonly Insert[];
-  /** All that is remembered of the batch once it is applied, but for slices that are known. */
-  readonly fingerprints: Fingerprints;
+  /** All ids that are remembered of the batch once it is applied, but for those of slices that are known. */
+  readonly ids: IdTable;
 }
 
 /** A batch that was sent, and how many entries have been applied before and after it. */
@@ -40,7 +41,7 @@ export interface Sent {
   readonly before: string;
   readonly after: string;
   readonly inserts: readonly Insert[];
-  readonly fingerprints: Fingerprints;
+  readonly ids: IdTable;
 }
 
 /** Where to look for the events' ids. Those of readmitted events are not looked up: they are there from the first time. */
@@ -109,15 +110,13 @@ export function sight(
   if (!begin(sought, positions, look, { sent: unseen, slices })) return null;
 
   const found = new Set(look?.found);
-  const fingerprints = new Fingerprints(countOf(unknownOf(sought, slices)));
+  const ids = new IdTable(countOf(unknownOf(sought, slices)));
   const duplicates = new Set<MatchedEvent>();
   const inserts: Insert[] = [];
   for (const [i, { family, sets, events }] of sought.entries()) {
     const [slice, from] = [slices.of(family), positions[i] as number];
     const isNew = (identity: Identity, position: number) =>
-      slice
-        ? slice.add(identity)
-        : fingerprints.add(identity) && !found.has(position) && !unseen?.fingerprints.has(identity);
+      slice ? slice.ids.add(identity) : ids.add(identity) && !found.has(position) && !unseen?.ids.has(identity);
     const fresh: string[] = [];
     for (const [n, event] of events.entries()) {
       if (isNew(event.received, from + n)) fresh.push(event.received.fingerprint);
@@ -128,7 +127,7 @@ export function sight(
     inserts.push({ family, isKnown: slice !== undefined, set: sets[0] as string, fingerprints: fresh });
   }
   slices.trim();
-  return { applied, duplicates, inserts, fingerprints };
+  return { applied, duplicates, inserts, ids };
 }
 
 /** Where what was found of each begins to count; `undefined` where nothing was looked for. */
@@ -161,48 +160,12 @@ function begin(
   return isClear;
 }
 
-/**
- * Fingerprints of a batch: a table with open addressing, in which the spread says where to look first. A `Set` would hash each
- * text and grow a dozen times.
- */
-export class Fingerprints {
-  readonly #all: string[] = [];
-  /** Positions in it, from 1; 0 where nothing is. At most half of them are taken, so that a free one is near. */
-  readonly #slots: Int32Array;
-
-  /** @param max how many may be added */
-  constructor(max: number) {
-    this.#slots = new Int32Array(2 ** Math.ceil(Math.log2(2 * Math.max(1, max))));
-  }
-
-  has(identity: Identity): boolean {
-    return this.#slots[this.#slotOf(identity)] !== 0;
-  }
-
-  /** False if it is there already. */
-  add(identity: Identity): boolean {
-    const slot = this.#slotOf(identity);
-    if (this.#slots[slot] !== 0) return false;
-    this.#slots[slot] = this.#all.push(identity.fingerprint);
-    return true;
-  }
-
-  /** Where it is or would be. */
-  #slotOf({ fingerprint, spread }: Identity): number {
-    const mask = this.#slots.length - 1;
-    for (let slot = spread & mask; ; slot = (slot + 1) & mask) {
-      const position = this.#slots[slot] as number;
-      if (position === 0 || this.#all[position - 1] === fingerprint) return slot;
-    }
-  }
-}
-
 /** Of a batch in which nothing is looked for. */
 export const NO_SIGHTINGS: Sightings = {
   applied: "",
   duplicates: new Set(),
   inserts: [],
-  fingerprints: new Fingerprints(0),
+  ids: new IdTable(0),
 };
 
 const countOf = (sought: readonly Sought[]): number => sought.reduce((sum, { events }) => sum + events.length, 0);

@@ -6,6 +6,7 @@ import { acquireLease } from "../../src/redis/commands/lease.ts";
 import { Applier } from "../../src/stream/applier.ts";
 import { Dedupe } from "../../src/stream/dedupe.ts";
 import { ensureGroup, type ReceivedEntry, readNew } from "../../src/stream/entries.ts";
+import { IdTable } from "../../src/stream/id-table.ts";
 import { StreamMetrics } from "../../src/stream/metrics.ts";
 import { Harness, makeEvent } from "../support/harness.ts";
 import { startTestRedis, type TestRedis } from "../support/redis.ts";
@@ -31,7 +32,7 @@ vi.mock(import("../../src/stream/sightings.ts"), async (importOriginal) => {
   const original = await importOriginal();
   const sight: typeof original.sight = (sought, looked, known, arrival) => {
     const { sent } = known;
-    const forgotten = sent && forgetsSent ? { ...sent, fingerprints: new original.Fingerprints(0) } : sent;
+    const forgotten = sent && forgetsSent ? { ...sent, ids: new IdTable(0) } : sent;
     const sightings = original.sight(sought, looked, { ...known, sent: forgotten }, arrival);
     if (failsIn > 0 && --failsIn === 0) throw new Error("out of memory");
     return sightings;

@@ -137,7 +137,7 @@ describe("slices", () => {
     const first = one(slices, [event(1)], "empty");
     const sought = soughtFor([[event(2)], [event(3)]], true);
     expect(sight(sought, null, { sent: sentOf(first), slices }, 0)).toBeNull();
-    expect(slices.of("s0")?.size).toBe(1);
+    expect(slices.of("s0")?.ids.size).toBe(1);
   });
 
   test("that were empty are not known where another was not looked up: that look will see more", () => {
