@@ -149,12 +149,13 @@ function begin(
   { sent: unseen, slices }: Known,
 ): boolean {
   const empty = new Set<string>();
+  // Families that something was put into after the look, and whether they were known then.
+  const since = new Map(unseen?.inserts.map(({ family, isKnown }) => [family, isKnown]));
   const isClear = sought.every(({ family }, i) => {
     if (slices.of(family)) return true;
-    const since = unseen?.inserts.filter((insert) => insert.family === family) ?? [];
-    if (look?.empty.has(family) && since.length === 0) empty.add(family);
-    // A slice that was known then, and has been forgotten, has ids that are in no list.
-    return positions[i] !== undefined && !since.some(({ isKnown }) => isKnown);
+    if (look?.empty.has(family) && !since.has(family)) empty.add(family);
+    // One that was known then, and has been forgotten, has ids that are in no table.
+    return positions[i] !== undefined && !since.get(family);
   });
   if (isClear) for (const family of empty) slices.begin(family);
   return isClear;
