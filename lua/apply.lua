@@ -14,8 +14,8 @@ KEYS[1..11] stream, lease, state, clocks, families, late, dead, cold, correction
 KEYS[12..]  dedupe sets, cells, sketches, boards and indexes; the batch refers to them by position
 ARGV[1]     lease token of the caller
 ARGV[2]     batch, MessagePack; see src/redis/commands/apply.ts for its fields
-ARGV[3]     what to look up, MessagePack: a list of {family: of the sets if it may be empty, keys: positions of the
-            sets to look in, fingerprints}
+ARGV[3]     what to look up, MessagePack {families: of which to tell whether they are empty, questions: a list of {keys:
+            positions of the sets to look in, fingerprints}}
 
 A batch with a field `rebuild` comes from the lake and counts for one staged generation (lua/stage.lua): its entries were
 applied long ago, so there is no lease, no fence, no duplicate and nothing late. It counts once by its number.
@@ -60,22 +60,16 @@ local function callMany(list, command, key, option)
   end
 end
 
--- Families that hold nothing, and whether one does not, by its name. A family is noted as soon as it holds anything.
-local empty, holds = {}, {}
-local function isEmpty(family)
-  if not family then return false end
-  if holds[family] == nil then
-    holds[family] = call('ZSCORE', FAMILIES, family) ~= false
-    if not holds[family] then empty[#empty + 1] = family end
-  end
-  return not holds[family]
-end
-
 local function look()
+  local asked, empty = cmsgpack.unpack(ARGV[3]), {}
+  -- A family is noted as soon as it holds anything.
+  for _, family in ipairs(asked.families) do
+    if not call('ZSCORE', FAMILIES, family) then empty[#empty + 1] = family end
+  end
   local answer, before = { call('HGET', STATE, 'applied') or '0', empty }, 0
-  for _, question in ipairs(cmsgpack.unpack(ARGV[3])) do
+  for _, question in ipairs(asked.questions) do
     local fingerprints = question.fingerprints
-    for _, key in ipairs(isEmpty(question.family) and {} or question.keys) do
+    for _, key in ipairs(question.keys) do
       for from = 1, #fingerprints, UNPACK_MAX do
         local to = math.min(from + UNPACK_MAX - 1, #fingerprints)
         local found = call('SMISMEMBER', KEYS[key], unpack(fingerprints, from, to))

@@ -4,7 +4,7 @@ import type { ReceivedEvent } from "../core/packed.ts";
 import { Definitions } from "../counters/definitions.ts";
 import type { CounterRegistry } from "../counters/registry.ts";
 import type { RedisClient } from "../redis/client.ts";
-import { type ApplyOutcome, applyBatch, type Batch, packBatch } from "../redis/commands/apply.ts";
+import { type ApplyOutcome, applyBatch, type Batch, NOTHING_ASKED, packBatch } from "../redis/commands/apply.ts";
 import { KnownFolds } from "../redis/commands/fold.ts";
 import { isUnavailable } from "../redis/failures.ts";
 import { type PartitionKeys, rebuiltField } from "../redis/keys.ts";
@@ -90,7 +90,7 @@ export class LakeCounting {
       directTo: (counter, window) => this.#folds.get(keys)?.directTo(counter, window) ?? Number.POSITIVE_INFINITY,
     });
     const batch: Batch = { ...plan.batch, rebuild: { field: rebuiltField(staged.generation), number } };
-    return applyBatch(client, scripts, keys, "", packBatch(plan.keys, batch), []);
+    return applyBatch(client, scripts, keys, "", packBatch(plan.keys, batch), NOTHING_ASKED);
   }
 }
 

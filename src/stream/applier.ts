@@ -264,7 +264,7 @@ export class Applier {
   async #send(packed: PackedBatch, others: readonly Matched[]): Promise<ApplyOutcome> {
     const { client, scripts, partition, token } = this.#deps;
     const sought = others.map((matched) => unknownOf(matched.sought, this.#dedupe.slices));
-    const outcome = await applyBatch(client, scripts, partition, token, packed, sought.flatMap(questionsOf));
+    const outcome = await applyBatch(client, scripts, partition, token, packed, questionsOf(sought.flat()));
     if (outcome.kind !== "ok") return outcome;
     const answers = splitSeen(sought, outcome.seen);
     for (const [i, matched] of others.entries()) this.#looked.set(matched, answers[i] as Looked);

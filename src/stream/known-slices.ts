@@ -6,9 +6,13 @@ const SLICES_MAX = 64;
 
 /** What is remembered of one family. */
 export class Slice {
-  readonly ids = new IdTable();
+  readonly ids: IdTable;
   /** Arrival of the last entry of a batch that put something in, ms. */
   last = Number.NEGATIVE_INFINITY;
+
+  constructor(expected: number) {
+    this.ids = new IdTable(expected);
+  }
 }
 
 /**
@@ -22,6 +26,7 @@ export class KnownSlices {
   readonly #idsMax: number;
   /** The last one that was forgotten: its table is used again, since allocating large ones makes work for the collector. */
   #spare: Slice | null = null;
+  #newest: Slice | null = null;
 
   constructor(idsMax = IDS_MAX) {
     this.#idsMax = idsMax;
@@ -33,8 +38,10 @@ export class KnownSlices {
 
   /** A family of which nothing is remembered. */
   begin(family: string): void {
-    const slice = this.#spare ?? new Slice();
+    // As many as the one before, since growing leaves garbage behind.
+    const slice = this.#spare ?? new Slice(this.#newest?.ids.size ?? 0);
     this.#spare = null;
+    this.#newest = slice;
     slice.ids.clear();
     slice.last = Number.NEGATIVE_INFINITY;
     this.#slices.set(family, slice);

@@ -1,5 +1,4 @@
-import type { Identity } from "../core/identity.ts";
-import type { Question, Seen } from "../redis/commands/apply.ts";
+import type { Asked, Seen } from "../redis/commands/apply.ts";
 import type { Dedupe, Slot } from "./dedupe.ts";
 import { IdTable } from "./id-table.ts";
 import type { KnownSlices } from "./known-slices.ts";
@@ -66,10 +65,12 @@ export function unknownOf(sought: readonly Sought[], known: KnownSlices): Sought
   return sought.filter(({ family }) => !known.of(family));
 }
 
-export function questionsOf(sought: readonly Sought[]): Question[] {
-  return sought.map(({ family, isSlice, sets, events }) => {
-    return { family: isSlice && family, sets, fingerprints: events.map(({ received }) => received.fingerprint) };
-  });
+export function questionsOf(sought: readonly Sought[]): Asked {
+  const families = new Set<string>();
+  for (const { family, isSlice } of sought) if (isSlice) families.add(family);
+  const fingerprintOf = ({ received }: MatchedEvent) => received.fingerprint;
+  const questions = sought.map(({ sets, events }) => ({ sets, fingerprints: events.map(fingerprintOf) }));
+  return { questions, families: [...families] };
 }
 
 /** One answer to the questions of several batches → what was looked up of each. */
@@ -110,17 +111,21 @@ export function sight(
   if (!begin(sought, positions, look, { sent: unseen, slices })) return null;
 
   const found = new Set(look?.found);
-  const ids = new IdTable(countOf(unknownOf(sought, slices)));
+  const ids = new IdTable(countOf(look?.sought ?? []));
   const duplicates = new Set<MatchedEvent>();
   const inserts: Insert[] = [];
   for (const [i, { family, sets, events }] of sought.entries()) {
-    const [slice, from] = [slices.of(family), positions[i] as number];
-    const isNew = (identity: Identity, position: number) =>
-      slice ? slice.ids.add(identity) : ids.add(identity) && !found.has(position) && !unseen?.ids.has(identity);
+    const slice = slices.of(family);
+    let position = positions[i] as number;
     const fresh: string[] = [];
-    for (const [n, event] of events.entries()) {
-      if (isNew(event.received, from + n)) fresh.push(event.received.fingerprint);
+    for (const event of events) {
+      const { received } = event;
+      const isNew = slice
+        ? slice.ids.add(received)
+        : ids.add(received) && !found.has(position) && !unseen?.ids.has(received);
+      if (isNew) fresh.push(received.fingerprint);
       else duplicates.add(event);
+      position++;
     }
     if (fresh.length === 0) continue;
     if (slice) slice.last = Math.max(slice.last, arrival);

@@ -97,8 +97,8 @@ const MUTANTS: Mutant[] = [
     removes: "asking whether a slice is empty",
     change: {
       script: "apply",
-      from: "holds[family] = call('ZSCORE', FAMILIES, family) ~= false",
-      to: "holds[family] = false",
+      from: "if not call('ZSCORE', FAMILIES, family) then",
+      to: "do",
     },
     history: [
       send(at(ULID, 1)),

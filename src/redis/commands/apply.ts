@@ -131,17 +131,24 @@ export interface Batch {
 
 /** Fingerprints that are looked for in the same dedupe sets. */
 export interface Question {
-  /** Of a slice: its family, to be told whether that is empty. */
-  readonly family: string | false;
   readonly sets: readonly string[];
   readonly fingerprints: readonly string[];
 }
+
+/** What is to be looked up. */
+export interface Asked {
+  readonly questions: readonly Question[];
+  /** Families of which it is to be told whether they are empty. */
+  readonly families: readonly string[];
+}
+
+export const NOTHING_ASKED: Asked = { questions: [], families: [] };
 
 /** What the dedupe sets hold. */
 export interface Seen {
   /** Entries that had been applied at that moment: the answer holds while this number stands. */
   readonly applied: string;
-  /** Families in which nothing is remembered, of those that were asked for. */
+  /** Of the families that were asked for, those in which nothing is remembered. */
   readonly empty: ReadonlySet<string>;
   /** Positions of those that are remembered, from 0, counted through the fingerprints of all questions. */
   readonly found: readonly number[];
@@ -210,14 +217,12 @@ export async function applyBatch(
   partition: PartitionKeys,
   token: string,
   { keys: names, packed }: PackedBatch,
-  questions: readonly Question[],
+  { questions, families: asked }: Asked,
 ): Promise<ApplyOutcome> {
   const { stream, lease, state, clocks, families, late, dead, cold, corrections, kept, ahead } = partition;
   const keys = [stream, lease, state, clocks, families, late, dead, cold, corrections, kept, ahead, ...names];
-  const asked = questions.map(({ family, sets, fingerprints }) => {
-    return { family, keys: sets.map((set) => keys.push(set)), fingerprints };
-  });
-  const args = [token, packed, packForLua(asked)];
+  const placed = questions.map(({ sets, fingerprints }) => ({ keys: sets.map((set) => keys.push(set)), fingerprints }));
+  const args = [token, packed, packForLua({ families: asked, questions: placed })];
   const [kind, ...rest] = (await scripts.get("apply").run(client, keys, args)) as [ApplyOutcome["kind"], ...unknown[]];
   if (kind === "stale") return { kind, version: Number(rest[0]) };
   if (kind === "skip") return { kind, entries: rest.map(String) };
