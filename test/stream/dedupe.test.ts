@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { identify } from "../../src/core/identity.ts";
 import { packColumns } from "../../src/core/packed.ts";
 import { dropFamilies } from "../../src/redis/commands/drop.ts";
+import { Dedupe } from "../../src/stream/dedupe.ts";
 import { readNew } from "../../src/stream/entries.ts";
 import type { PartitionOwner } from "../../src/stream/owner.ts";
 import { Harness, makeEvent } from "../support/harness.ts";
@@ -96,6 +97,21 @@ test("an id is forgotten once a horizon has passed on the stream, and its sets a
   await dropFamilies(client, scripts, partitions[0]!, TOKEN, arrival + 2 * HOUR - HOUR);
   expect(await client.keys("*:d:*")).toEqual([]);
   expect(await client.zcard(partitions[0]!.families)).toBe(0);
+});
+
+test("what a worker knows of a slice itself is forgotten by the same bound", async () => {
+  await start(HOUR);
+  const dedupe = await Dedupe.load(harness.client, harness.partitions[0]!, HOUR);
+  const { slices } = dedupe;
+  for (const [family, last] of [
+    ["old", 9],
+    ["young", 10],
+  ] as const) {
+    slices.begin(family);
+    Object.assign(slices.of(family) as object, { last });
+  }
+  dedupe.forgetBefore(10);
+  expect([slices.of("old"), slices.of("young")?.last]).toEqual([undefined, 10]);
 });
 
 test("generations rotate when they are full or old, and all within the horizon are looked at", async () => {
