@@ -23,6 +23,20 @@ export interface ForgetDependencies {
   readonly scripts: Scripts;
 }
 
+/** For each window, up to where its buckets may leave Redis when the partition's clock has come to `clock`, ms. */
+export function forgettableTo(
+  counter: Counter,
+  { marks, folds }: Pick<Holding, "marks" | "folds">,
+  clock: number,
+): number[] {
+  return counter.windows.map((window, w) => {
+    const keepMs = parseDuration(counter.definition.keep[window.label] as string) as number;
+    // The next wider window is still to be made of what it has not folded.
+    const needed = folds[w + 1]?.folded ?? Number.POSITIVE_INFINITY;
+    return Math.min(marks[w]?.exported ?? 0, needed, bucketStart(Math.max(0, clock - keepMs), window.ms));
+  });
+}
+
 /**
  * Deletes from Redis the buckets of a counter that are exported and past their `keep`, in one partition. The mark that
  * sends readers to cold storage moves first. Answers how many buckets were deleted. May run any number of times, be
@@ -37,12 +51,9 @@ export async function forgetExported(
   if (!time) return 0;
   let deleted = 0;
   const [holding] = holdings as [Holding];
-  for (const [w, window] of counter.windows.entries()) {
-    const { exported, hot } = marksOf(counter, holding, { window });
-    const keepMs = parseDuration(counter.definition.keep[window.label] as string) as number;
-    // The next wider window is still to be made of what it has not folded.
-    const needed = holding.folds[w + 1]?.folded ?? Number.POSITIVE_INFINITY;
-    const to = Math.min(exported, needed, bucketStart(Math.max(0, time.watermark - keepMs), window.ms));
+  for (const [w, to] of forgettableTo(counter, holding, time.watermark).entries()) {
+    const window = counter.windows[w] as Window;
+    const { hot } = marksOf(counter, holding, { window });
     const hasMoved =
       to > hot && (await advanceMark(deps.client, deps.scripts, partition, [counter, window], "hot", to));
     deleted += await deleteBuckets(deps, partition, counter, window, hasMoved ? to : hot);

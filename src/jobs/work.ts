@@ -1,9 +1,10 @@
 import { foldPassed } from "../buckets/fold.ts";
+import { holdingFields, parseWhereabouts } from "../buckets/state.ts";
 import type { LedgerArchive } from "../cold/archive.ts";
 import { compact } from "../cold/compact.ts";
 import { type CorrectionDependencies, exportCorrections } from "../cold/corrections.ts";
 import { exportClosed } from "../cold/export.ts";
-import { forgetExported } from "../cold/forget.ts";
+import { forgetExported, forgettableTo } from "../cold/forget.ts";
 import { sweepDeleted } from "../cold/sweep.ts";
 import type { Counter } from "../core/counter.ts";
 import { LEDGER_FULL, LEDGER_HOT } from "../core/limits.ts";
@@ -11,7 +12,7 @@ import { bucketStart } from "../core/window.ts";
 import type { Metrics } from "../metrics.ts";
 import { parseClock } from "../redis/commands/apply.ts";
 import { isBehind, parseFoldMarks } from "../redis/commands/fold.ts";
-import { parseMarks } from "../redis/commands/marks.ts";
+import { type Marks, parseMarks } from "../redis/commands/marks.ts";
 import { foldField, LEDGERS, marksField, type PartitionKeys } from "../redis/keys.ts";
 
 export interface WorkDependencies extends CorrectionDependencies {
@@ -43,7 +44,7 @@ export class Work {
     this.#deps = deps;
   }
 
-  /** Partitions with something to fold or export. Also measures what the look has shown of the whole deployment. */
+  /** Partitions with something to fold, export or forget. Also measures what the look has shown of the whole deployment. */
   async findDue(): Promise<number[]> {
     const looks: Look[] = [];
     for (const keys of this.#deps.partitions) looks.push(await this.#look(keys));
@@ -132,7 +133,14 @@ export class Work {
         behind = Math.max(behind, closed - since);
       }
     }
-    const isFoldDue = this.#folding.some((counter) => {
+    const isMoveDue = this.#isFoldDue(clocks, cold) || this.#isForgetDue(clocks, cold);
+    const isFull = ledgers.some((entries) => entries >= LEDGER_FULL);
+    const { partition } = keys;
+    return { partition, isDue: behind > 0 || corrections > 0 || isFull || isMoveDue, behind, clocks, ledgers };
+  }
+
+  #isFoldDue(clocks: Look["clocks"], cold: Readonly<Record<string, string>>): boolean {
+    return this.#folding.some((counter) => {
       const text = clocks[String(counter.generation)];
       const clock = text === undefined ? 0 : parseClock(text).clock;
       return counter.windows.some((window) => {
@@ -140,8 +148,17 @@ export class Work {
         return isBehind(marks) || clock >= marks.folded + window.ms;
       });
     });
-    const isFull = ledgers.some((entries) => entries >= LEDGER_FULL);
-    const { partition } = keys;
-    return { partition, isDue: behind > 0 || corrections > 0 || isFull || isFoldDue, behind, clocks, ledgers };
+  }
+
+  /** What was exported while a job forgets may have come too late for that job, and no other was made beside it. */
+  #isForgetDue(clocks: Look["clocks"], cold: Readonly<Record<string, string>>): boolean {
+    return this.#counters.some((counter) => {
+      const text = clocks[String(counter.generation)];
+      if (text === undefined) return false;
+      const fields = holdingFields(counter).map((field) => cold[field] ?? null);
+      const { marks, folds } = parseWhereabouts(counter, fields);
+      const ends = forgettableTo(counter, { marks, folds }, parseClock(text).clock);
+      return ends.some((to, w) => to > (marks[w] as Marks).hot);
+    });
   }
 }
