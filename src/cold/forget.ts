@@ -1,6 +1,5 @@
 import pMap from "p-map";
 import { cellFields } from "../buckets/cells.ts";
-import { marksOf } from "../buckets/parts.ts";
 import { pipelined } from "../buckets/pipeline.ts";
 import { type Holding, readCounterState } from "../buckets/state.ts";
 import { type Counter, widestOf } from "../core/counter.ts";
@@ -8,7 +7,7 @@ import { parseDuration } from "../core/duration.ts";
 import { bucketStart, type Window } from "../core/window.ts";
 import type { RedisClient } from "../redis/client.ts";
 import { deleteSlice, uncorrect } from "../redis/commands/forget.ts";
-import { advanceMark } from "../redis/commands/marks.ts";
+import { advanceMark, type Marks } from "../redis/commands/marks.ts";
 import type { CellOwner, Layer, PartitionKeys, WindowKeys } from "../redis/keys.ts";
 import type { Scripts } from "../redis/scripts.ts";
 
@@ -53,7 +52,7 @@ export async function forgetExported(
   const [holding] = holdings as [Holding];
   for (const [w, to] of forgettableTo(counter, holding, time.watermark).entries()) {
     const window = counter.windows[w] as Window;
-    const { hot } = marksOf(counter, holding, { window });
+    const { hot } = holding.marks[w] as Marks;
     const hasMoved =
       to > hot && (await advanceMark(deps.client, deps.scripts, partition, [counter, window], "hot", to));
     deleted += await deleteBuckets(deps, partition, counter, window, hasMoved ? to : hot);

@@ -15,7 +15,7 @@ export class IdTable {
   #size = 0;
 
   /** @param expected for how many there is room without growing */
-  constructor(expected = 128) {
+  constructor(expected: number) {
     this.#words = new Uint32Array(2 ** Math.ceil(Math.log2(2 * Math.max(1, expected))) * WORDS);
   }
 

@@ -38,7 +38,7 @@ test("ids are told apart by each part that identifies them", () => {
 });
 
 test("a table that was cleared holds nothing", () => {
-  const table = new IdTable();
+  const table = new IdTable(0);
   for (let n = 0; n < 1_000; n++) table.add(identityOf(n));
   table.clear();
   expect([table.size, table.has(identityOf(1)), table.add(identityOf(1))]).toEqual([0, false, true]);
